@@ -1,0 +1,1 @@
+"""The AMI protocol: bytes to events, and a session that knows when it is dead."""

@@ -1,0 +1,1 @@
+"""Which call is it? Pure: records in, `Call` out, clock passed in."""

@@ -1,0 +1,1 @@
+"""When and how often an item is offered to a sink."""

@@ -1,0 +1,258 @@
+"""Everything worth telling, one small frozen type each: what happened, never how it is shown.
+
+The inside raises notices through a `Notify`; telemetry alone turns them into log lines, counters and status. A notice
+carries facts, not sentences; numbers of callers are never in a notice, only call ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened."""
+
+
+Notify = Callable[[Notice], None]
+
+
+def ignore(_: Notice) -> None:
+    """A `Notify` for code that nobody listens to."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOpened(Notice):
+    """A source can be read."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed(Notice):
+    """A source cannot be read; it will be tried again in `retry_in` seconds."""
+
+    source: str
+    reason: str
+    hint: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRead(Notice):
+    """Rows of a source were stored together with its position."""
+
+    source: str
+    rows: int
+    set_aside: int
+    newest: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowSetAside(Notice):
+    """A row could not be understood and was kept apart."""
+
+    source: str
+    ident: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRotated(Notice):
+    """A followed file was renamed away and read to its end."""
+
+    source: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileTruncated(Notice):
+    """A followed file was cut; `unread` bytes could not be had back (0: none were owed, or a copy had them)."""
+
+    source: str
+    path: str
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileMissing(Notice):
+    """A followed file does not exist (yet)."""
+
+    source: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOverflow(Notice):
+    """The kernel dropped inotify events; everything watched is looked at again."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRefused(Notice):
+    """inotify gives no more watches; polling instead. `hint` names the sysctl."""
+
+    source: str
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOpened(Notice):
+    """First row of a call."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallCompleted(Notice):
+    """A call came to its end; `reason` says by which rule (see `assembly.completion`)."""
+
+    call_id: str
+    complete: bool
+    reason: str
+    revision: int
+    direction: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRevised(Notice):
+    """Evidence arrived after a call was shipped and changed what is known of it."""
+
+    call_id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichmentFailed(Notice):
+    """One step of enrichment raised on one call; the call goes on without it."""
+
+    call_id: str
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered(Notice):
+    """A sink took a delivery. `latency` in seconds from when it was owed."""
+
+    sink: str
+    call_id: str
+    revision: int
+    phase: str
+    latency: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDeferred(Notice):
+    """A delivery did not get through and is tried again in `retry_in` seconds."""
+
+    sink: str
+    call_id: str
+    revision: int
+    reason: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryBuried(Notice):
+    """A delivery became a dead letter."""
+
+    sink: str
+    call_id: str
+    revision: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkDown(Notice):
+    """A sink answers nobody; one probe is sent now and then."""
+
+    sink: str
+    reason: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class SinkUp(Notice):
+    """A sink that was down takes deliveries again. `outage` in seconds."""
+
+    sink: str
+    outage: float
+
+
+@dataclass(frozen=True, slots=True)
+class SinkMisconfigured(Notice):
+    """A sink refuses us as a whole (credentials, address); deliveries wait for the operator."""
+
+    sink: str
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBlocked(Notice):
+    """The state cannot be written; reading pauses until it can."""
+
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUnblocked(Notice):
+    """The state can be written again. `blocked` in seconds."""
+
+    blocked: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRepaired(Notice):
+    """A damaged state file was set aside; `kept` rows were saved from it."""
+
+    path: str
+    set_aside_as: str
+    reason: str
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTrimmed(Notice):
+    """Old rows left the state by age or by size."""
+
+    table: str
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigReloaded(Notice):
+    """A new configuration is in force; `changed` names the parts that were restarted."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRefused(Notice):
+    """A reload was asked for, but the new configuration has problems; the old one stays."""
+
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailed(Notice):
+    """A thread met an error nobody expected; it starts again in `retry_in` seconds."""
+
+    worker: str
+    reason: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStepped(Notice):
+    """The host's clock jumped by `seconds`."""
+
+    seconds: float

@@ -1,0 +1,1 @@
+"""AMI events to Kafka: filter, encode, journal, publish."""

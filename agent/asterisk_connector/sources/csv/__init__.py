@@ -1,0 +1,1 @@
+"""From bytes to CEL and CDR rows, whatever the mapping."""

@@ -1,0 +1,1 @@
+"""Polling database tables without losing a row."""
