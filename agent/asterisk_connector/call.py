@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 
 
 class Party(Struct, frozen=True, omit_defaults=True):
-    """Someone who takes part. `number` and `name` as Asterisk wrote them; `e164` what normalisation made of the number."""
+    """Someone who takes part. `number` and `name` as Asterisk wrote them; `e164` what normalisation made of it."""
 
     number: str | None = None
     name: str | None = None
@@ -163,8 +163,11 @@ class ThreadEvent(Struct, frozen=True, omit_defaults=True):
 
 
 class Call(Struct, frozen=True, omit_defaults=True):
-    """All that is known of one call. `caller_context` and the `*_contexts`, `*_channels` are evidence for enrichment and
-    do not appear in the document; neither does `thread`, which only the call API speaks."""
+    """All that is known of one call.
+
+    `parties` maps an extension or number to what is known of that person; like `thread`, which only the call API speaks,
+    it does not appear in the document.
+    """
 
     call_id: str
     linkedids: tuple[str, ...]

@@ -21,8 +21,8 @@ class CelEvent(Struct, frozen=True, tag="cel", array_like=True):
     """One CEL row, from whichever backend (fields: Asterisk `include/asterisk/cel.h`, `main/cel.c`).
 
     `type` is the event's name (`CHAN_START` …), for USER_DEFINED events `USER_DEFINED` with the user's name in
-    `user_defined_type`; names not known to us are carried as they are. `extra` is the column's text, JSON where Asterisk
-    writes JSON, possibly cut by a narrow column. `resolution` is the length of the backend's clock tick in microseconds:
+    `user_defined_type`; names not known to us are carried as they are. `extra` is the column's text, JSON where
+    Asterisk writes JSON, possibly cut by a narrow column. `resolution` is the backend's clock tick in microseconds:
     1 for full precision, 1_000 for milliseconds, 1_000_000 where only whole seconds were kept.
     """
 
