@@ -249,6 +249,7 @@ class WorkerFailed(Notice):
     worker: str
     reason: str
     retry_in: float
+    error: BaseException
 
 
 @dataclass(frozen=True, slots=True)

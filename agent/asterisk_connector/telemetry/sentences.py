@@ -1,0 +1,194 @@
+"""What each notice says to a person: one sentence, a priority, and the fields by which a journal finds it again.
+
+- A sentence names what, where and, when someone has to act, what to do.
+- `cause` groups sentences that would repeat in an outage; the journal prints each cause at most once in a while.
+- No caller's number is ever in a sentence; calls are named by their id.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from asterisk_connector import notices as n
+from asterisk_connector.notices import Notice
+
+ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
+"""Priorities of syslog(3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One line to be told."""
+
+    priority: int
+    text: str
+    fields: dict[str, str] = field(default_factory=dict)
+    cause: str = ""
+
+
+def say(notice: Notice) -> Sentence | None:
+    """The sentence for a notice, None for those that are only counted."""
+    telling = _TELLINGS.get(type(notice))
+    return telling(notice) if telling else None
+
+
+def _with_hint(text: str, hint: str) -> str:
+    return f"{text}. {hint}" if hint else text
+
+
+def _source_opened(x: n.SourceOpened) -> Sentence:
+    return Sentence(INFO, f"reading {x.source}", {"SOURCE": x.source})
+
+
+def _source_failed(x: n.SourceFailed) -> Sentence:
+    text = _with_hint(f"cannot read {x.source}: {x.reason}; trying again in {x.retry_in:.0f} s", x.hint)
+    return Sentence(WARNING, text, {"SOURCE": x.source}, f"source-failed:{x.source}:{x.reason}")
+
+
+def _row_set_aside(x: n.RowSetAside) -> Sentence:
+    text = f"a row of {x.source} could not be understood ({x.reason}); it is kept, see `asterisk-connector set-aside`"
+    return Sentence(WARNING, text, {"SOURCE": x.source}, f"set-aside:{x.source}:{x.reason}")
+
+
+def _file_rotated(x: n.FileRotated) -> Sentence:
+    return Sentence(INFO, f"{x.path} was rotated and read to its end", {"SOURCE": x.source})
+
+
+def _file_truncated(x: n.FileTruncated) -> Sentence:
+    if x.unread:
+        text = f"{x.path} was truncated before {x.unread} bytes could be read; no copy of them was found"
+        return Sentence(WARNING, text, {"SOURCE": x.source})
+    return Sentence(INFO, f"{x.path} was truncated; nothing was lost", {"SOURCE": x.source})
+
+
+def _file_missing(x: n.FileMissing) -> Sentence:
+    return Sentence(WARNING, f"{x.path} does not exist yet; waiting for it", {"SOURCE": x.source}, f"missing:{x.path}")
+
+
+def _watch_overflow(x: n.WatchOverflow) -> Sentence:
+    text = f"{x.source}: the kernel dropped file events; looking at everything again"
+    return Sentence(NOTICE, text, {"SOURCE": x.source}, f"overflow:{x.source}")
+
+
+def _watch_refused(x: n.WatchRefused) -> Sentence:
+    text = _with_hint(f"{x.source}: no file events ({x.reason}); polling instead", x.hint)
+    return Sentence(WARNING, text, {"SOURCE": x.source}, f"watch:{x.source}")
+
+
+def _call_completed(x: n.CallCompleted) -> Sentence:
+    how = "ended" if x.complete else f"closed as incomplete ({x.reason})"
+    text = f"call {x.call_id} {how}: {x.direction or 'unknown direction'}, {x.outcome or 'unknown outcome'}"
+    fields = {"ASTERISK_LINKEDID": x.call_id, "CALL_REVISION": str(x.revision)}
+    return Sentence(DEBUG if x.complete else INFO, text, fields)
+
+
+def _call_revised(x: n.CallRevised) -> Sentence:
+    text = f"call {x.call_id}: later evidence made revision {x.revision}"
+    return Sentence(INFO, text, {"ASTERISK_LINKEDID": x.call_id})
+
+
+def _enrichment_failed(x: n.EnrichmentFailed) -> Sentence:
+    text = f"call {x.call_id}: step {x.step} failed ({x.reason}); the call goes on without it"
+    return Sentence(ERROR, text, {"ASTERISK_LINKEDID": x.call_id}, f"enrichment:{x.step}:{x.reason}")
+
+
+def _delivered(x: n.Delivered) -> Sentence:
+    text = f"call {x.call_id} delivered to {x.sink} ({x.phase}, revision {x.revision}, {x.latency:.2f} s)"
+    return Sentence(INFO, text, {"ASTERISK_LINKEDID": x.call_id, "SINK": x.sink, "CALL_REVISION": str(x.revision)})
+
+
+def _delivery_deferred(x: n.DeliveryDeferred) -> Sentence:
+    text = f"{x.sink} did not take call {x.call_id}: {x.reason}; trying again in {x.retry_in:.0f} s"
+    return Sentence(WARNING, text, {"ASTERISK_LINKEDID": x.call_id, "SINK": x.sink}, f"deferred:{x.sink}:{x.reason}")
+
+
+def _delivery_buried(x: n.DeliveryBuried) -> Sentence:
+    text = (
+        f"{x.sink} will not take call {x.call_id}: {x.reason}; kept as a dead letter, "
+        "see `asterisk-connector outbox list --dead`"
+    )
+    return Sentence(ERROR, text, {"ASTERISK_LINKEDID": x.call_id, "SINK": x.sink})
+
+
+def _sink_down(x: n.SinkDown) -> Sentence:
+    text = f"{x.sink} is down: {x.reason}; calls are kept, next try in {x.retry_in:.0f} s"
+    return Sentence(WARNING, text, {"SINK": x.sink}, f"down:{x.sink}")
+
+
+def _sink_up(x: n.SinkUp) -> Sentence:
+    return Sentence(NOTICE, f"{x.sink} takes calls again after {x.outage:.0f} s", {"SINK": x.sink})
+
+
+def _sink_misconfigured(x: n.SinkMisconfigured) -> Sentence:
+    text = _with_hint(f"{x.sink} refuses us: {x.reason}; calls are kept", x.hint)
+    return Sentence(ERROR, text, {"SINK": x.sink}, f"misconfigured:{x.sink}")
+
+
+def _store_blocked(x: n.StoreBlocked) -> Sentence:
+    return Sentence(ERROR, _with_hint(f"state cannot be written: {x.reason}; reading pauses", x.hint), {}, "blocked")
+
+
+def _store_unblocked(x: n.StoreUnblocked) -> Sentence:
+    return Sentence(NOTICE, f"state can be written again after {x.blocked:.0f} s; reading goes on")
+
+
+def _store_repaired(x: n.StoreRepaired) -> Sentence:
+    text = f"{x.path} was damaged ({x.reason}); set aside as {x.set_aside_as}, {x.kept} rows saved, sources read again"
+    return Sentence(ERROR, text)
+
+
+def _store_trimmed(x: n.StoreTrimmed) -> Sentence:
+    priority = INFO if x.reason == "age" else WARNING
+    return Sentence(priority, f"{x.rows} rows of {x.table} left the state by {x.reason}", {}, f"trim:{x.table}")
+
+
+def _config_reloaded(x: n.ConfigReloaded) -> Sentence:
+    return Sentence(NOTICE, f"configuration reloaded; restarted: {', '.join(x.changed) or 'nothing'}")
+
+
+def _config_refused(x: n.ConfigRefused) -> Sentence:
+    return Sentence(ERROR, "new configuration refused, the old one stays: " + "; ".join(x.problems))
+
+
+def _worker_failed(x: n.WorkerFailed) -> Sentence:
+    trace = "".join(traceback.format_exception(x.error)).rstrip()
+    text = (
+        f"{x.worker} met an error nobody expected ({x.reason}) and starts again in {x.retry_in:.0f} s; please report it"
+    )
+    return Sentence(ERROR, text, {"TRACEBACK": trace}, f"worker:{x.worker}:{x.reason}")
+
+
+def _clock_stepped(x: n.ClockStepped) -> Sentence:
+    return Sentence(WARNING, f"the clock of this host was stepped by {x.seconds:+.1f} s", {}, "clock")
+
+
+_TELLINGS: dict[type[Notice], Callable[[Any], Sentence]] = {
+    n.SourceOpened: _source_opened,
+    n.SourceFailed: _source_failed,
+    n.RowSetAside: _row_set_aside,
+    n.FileRotated: _file_rotated,
+    n.FileTruncated: _file_truncated,
+    n.FileMissing: _file_missing,
+    n.WatchOverflow: _watch_overflow,
+    n.WatchRefused: _watch_refused,
+    n.CallCompleted: _call_completed,
+    n.CallRevised: _call_revised,
+    n.EnrichmentFailed: _enrichment_failed,
+    n.Delivered: _delivered,
+    n.DeliveryDeferred: _delivery_deferred,
+    n.DeliveryBuried: _delivery_buried,
+    n.SinkDown: _sink_down,
+    n.SinkUp: _sink_up,
+    n.SinkMisconfigured: _sink_misconfigured,
+    n.StoreBlocked: _store_blocked,
+    n.StoreUnblocked: _store_unblocked,
+    n.StoreRepaired: _store_repaired,
+    n.StoreTrimmed: _store_trimmed,
+    n.ConfigReloaded: _config_reloaded,
+    n.ConfigRefused: _config_refused,
+    n.WorkerFailed: _worker_failed,
+    n.ClockStepped: _clock_stepped,
+}
