@@ -1,0 +1,107 @@
+"""Plays a recording of a real Asterisk 22: CEL rows as cel_custom writes them, live, with a log rotation in between.
+
+- Rows keep the distances in time at which Asterisk wrote them; instants and uniqueids are moved to now.
+- As Asterisk does (`cel_custom.c`), every row opens, appends and closes the file.
+- A MixMonitor row makes the recording it names appear, and grow until its call ends.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import threading
+import wave
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from asterisk_connector.clock import Clock
+
+_BASE = 1_700_000_000
+_INSTANT = re.compile(rb"\b17000000(\d\d)\.")
+_SAMPLE_RATE = 8000
+
+
+def rows() -> Iterator[tuple[float, bytes]]:
+    """(seconds after the start, the CEL row without its line end), in the order of writing."""
+    packed = resources.files(__package__).joinpath("recording.gz").read_bytes()
+    for line in gzip.decompress(packed).splitlines():
+        offset, _, row = line.partition(b" ")
+        yield float(offset), row
+
+
+def linkedids() -> set[str]:
+    """Every linkedid of the recording, as the recording counts them (before they are moved to now)."""
+    return {next(csv.reader([row.decode()]))[15] for _, row in rows()}
+
+
+class Player:
+    """Writes the recording below `directory`, in the time it took, divided by `speed`."""
+
+    def __init__(self, directory: Path, clock: Clock, speed: float = 1.0) -> None:
+        self.cel = directory / "cel-custom" / "Master.csv"
+        self.monitor = directory / "monitor"
+        self._clock = clock
+        self._speed = speed
+        self._stop = threading.Event()
+        self._rows = list(rows())
+        self._open_recordings: dict[str, Path] = {}
+        self.written = 0
+        self.rotations = 0
+        self.epoch = 0
+
+    @property
+    def total(self) -> int:
+        return len(self._rows)
+
+    def moved(self, linkedid: str) -> str:
+        """A linkedid of the recording as it was written."""
+        return self._move(linkedid.encode()).decode()
+
+    def play(self) -> None:
+        """Writes everything, or until `stop`."""
+        self.cel.parent.mkdir(parents=True, exist_ok=True)
+        self.monitor.mkdir(parents=True, exist_ok=True)
+        self.epoch = self._clock.now() // 1_000_000 + 1
+        start = self._clock.monotonic()
+        for offset, row in self._rows:
+            if self._stop.wait(max(0.0, start + offset / self._speed - self._clock.monotonic())):
+                return
+            if self.written == self.total // 2:
+                self._rotate()
+            moved = self._move(row)
+            with self.cel.open("ab") as file:
+                file.write(moved + b"\n")
+            self.written += 1
+            self._record(next(csv.reader([moved.decode()])))
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _move(self, text: bytes) -> bytes:
+        return _INSTANT.sub(lambda m: b"%d." % (self.epoch + int(m[1])), text)
+
+    def _rotate(self) -> None:
+        if self.cel.exists():
+            self.cel.rename(self.cel.with_suffix(".csv.1"))
+            self.rotations += 1
+
+    def _record(self, row: list[str]) -> None:
+        """What MixMonitor does to the disk: a header at once, the sound when the channel ends."""
+        event, app, data, uniqueid = row[0], row[10], row[11], row[14]
+        if event == "APP_START" and app == "MixMonitor":
+            path = self.monitor / data.partition(",")[0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_silence(path, 0.0)
+            self._open_recordings[uniqueid] = path
+        elif event == "CHAN_END" and uniqueid in self._open_recordings:
+            _write_silence(self._open_recordings.pop(uniqueid), 3.0)
+
+
+def _write_silence(path: Path, seconds: float) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(_SAMPLE_RATE)
+        sound.writeframes(bytes(2 * int(_SAMPLE_RATE * seconds)))
