@@ -4,7 +4,7 @@
 
 Each line of the result is `<seconds after start, three decimals> <CEL row of the stock cel_custom mapping>`. The
 captures were taken one after the other; here they overlap, so their channels are numbered anew in the order of their
-creation, as one Asterisk would have done. Instants and uniqueids count from BASE; the player moves them to its own time.
+creation, as one Asterisk would have done. Instants and uniqueids count from BASE; the player moves them to now.
 """
 
 from __future__ import annotations
