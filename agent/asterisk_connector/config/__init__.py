@@ -1,1 +1,1 @@
-"""The settings: one model, from which checking, example, schema and reference are made."""
+"""Configuration: one declarative model; loading, checking and documenting it."""

@@ -1,0 +1,220 @@
+"""Kinds of single values: how one is read from text, written back, described and typed in the JSON schema.
+
+- A value is decoded from its text by the kind its setting declares, never by what YAML guesses: `country: NO` is Norway
+  and `0042` stays four digits.
+- `parse(show(value)) == value`; `parse` raises ValueError with what is wrong, without repeating the setting's name.
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from asterisk_connector.config.secret import Secret
+
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
+_SIZE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE_UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of value. `what` completes "expected …"; `example` shows how it is written."""
+
+    what: str
+    example: str
+    parse: Callable[[str], Any]
+    show: Callable[[Any], str] = str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": ["string", "number"]}, hash=False)
+    secret: bool = False
+
+
+def _bool(text: str) -> bool:
+    word = text.lower()
+    if word in {"true", "yes", "on"}:
+        return True
+    if word in {"false", "no", "off"}:
+        return False
+    raise ValueError
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+            raise ValueError
+        number = int(text)
+        if number < low or (high is not None and number > high):
+            raise ValueError
+        return number
+
+    return parse
+
+
+def _ratio(text: str) -> float:
+    if not re.fullmatch(r"\d{1,15}(\.\d+)?", text, re.ASCII):
+        raise ValueError
+    return float(text)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `500ms`, `10m`, `1h30m`, `48h`, or of a bare number of seconds."""
+    text = text.strip()
+    if re.fullmatch(r"\d{1,12}(\.\d+)?", text, re.ASCII):
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", "") or len(text) > 64:
+        raise ValueError
+    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+
+
+def show_duration(seconds: float) -> str:
+    """The shortest exact writing: `48h`, `90s`, `250ms`."""
+    for unit in ("d", "h", "m", "s"):
+        size = _DURATION_UNITS[unit]
+        if seconds >= size and seconds % size == 0 and (unit != "d" or seconds >= 7 * size):
+            return f"{int(seconds // size)}{unit}"
+    return f"{round(seconds * 1000)}ms" if 0 < seconds < 1 and (seconds * 1000).is_integer() else f"{seconds:g}s"
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `1GiB`, `64 MiB`, `10MB` or a bare number."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or len(text) > 32:
+        raise ValueError
+    number, unit = match.groups()
+    if unit and unit not in _SIZE_UNITS:
+        raise ValueError
+    return int(float(number) * _SIZE_UNITS[unit or "B"])
+
+
+def show_size(size: int) -> str:
+    """The shortest exact writing in binary units."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size and size % _SIZE_UNITS[unit] == 0:
+            return f"{size // _SIZE_UNITS[unit]}{unit}"
+    return f"{size}B"
+
+
+def _path(text: str) -> Path:
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError("it does not start with /")
+    return Path(text)
+
+
+def _zone(text: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(text)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no such zone in the time zone database") from None
+    return text
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return text
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(rf"({'|'.join(schemes)})://[^\s/?#]+\S*", text):
+            raise ValueError
+        return text
+
+    return parse
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError
+    return host.strip("[]"), _whole(1, 65535)(port)
+
+
+def _show_listen(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+StartAtValue = Literal["now", "beginning"] | timedelta
+
+
+def _start_at(text: str) -> StartAtValue:
+    if text == "now":
+        return "now"
+    if text == "beginning":
+        return "beginning"
+    return timedelta(seconds=parse_duration(text))
+
+
+def _show_start_at(value: StartAtValue) -> str:
+    return show_duration(value.total_seconds()) if isinstance(value, timedelta) else value
+
+
+def _character(text: str) -> str:
+    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if len(text) != 1 or text in "\r\n\0":
+        raise ValueError
+    return text
+
+
+def _country(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2}", text, re.ASCII):
+        raise ValueError
+    return text.upper()
+
+
+def choice(values: tuple[str, ...]) -> Kind:
+    """One of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError
+        return text
+
+    return Kind("one of " + ", ".join(values), values[0], parse, schema={"enum": list(values)})
+
+
+TEXT = Kind("a text", "text", str)
+BOOL = Kind("true or false", "true", _bool, lambda on: "true" if on else "false", {"type": "boolean"})
+WHOLE = Kind("a whole number, 0 or more", "10", _whole(0), schema={"type": "integer", "minimum": 0})
+RATIO = Kind("a number, 0 or more", "0.5", _ratio, lambda n: f"{n:g}", {"type": "number", "minimum": 0})
+PATH = Kind("an absolute path", "/var/log/asterisk/cel-custom/Master.csv", _path, schema={"type": "string"})
+SECRET = Kind("a secret", "", Secret, repr, {"type": "string"}, secret=True)
+
+BY_TYPE: Mapping[type, Kind] = {str: TEXT, bool: BOOL, int: WHOLE, float: RATIO, Path: PATH, Secret: SECRET}
+"""The kind of a setting declared with a bare type."""
+
+Duration = Annotated[float, Kind("a duration", "10m", parse_duration, show_duration)]
+"""Seconds."""
+Size = Annotated[int, Kind("a size", "1GiB", parse_size, show_size)]
+"""Bytes."""
+Positive = Annotated[int, Kind("a whole number, 1 or more", "4", _whole(1), schema={"type": "integer", "minimum": 1})]
+Signed = Annotated[int, Kind("a whole number", "-1", _whole(-(10**12)), schema={"type": "integer"})]
+Port = Annotated[
+    int, Kind("a port", "3306", _whole(1, 65535), schema={"type": "integer", "minimum": 1, "maximum": 65535})
+]
+Zone = Annotated[str, Kind("a time zone name", "America/Toronto", _zone, schema={"type": "string"})]
+Pattern = Annotated[str, Kind("a regular expression", "^trunk-", _pattern, schema={"type": "string"})]
+HttpUrl = Annotated[
+    str, Kind("an http or https address", "https://proxy.example:3128", _url("https?"), schema={"type": "string"})
+]
+Listen = Annotated[
+    tuple[str, int], Kind("an address and port", "127.0.0.1:8000", _listen, _show_listen, {"type": "string"})
+]
+StartAt = Annotated[StartAtValue, Kind("now, beginning, or a duration back from now", "6h", _start_at, _show_start_at)]
+Character = Annotated[
+    str, Kind("one character", '";"', _character, lambda c: "\\t" if c == "\t" else c, {"type": "string"})
+]
+Country = Annotated[
+    str, Kind("a country code of two letters", "CA", _country, schema={"type": "string", "pattern": "^[A-Za-z]{2}$"})
+]

@@ -1,0 +1,263 @@
+"""Settings that are well written each and wrong together.
+
+- Pure: nothing outside the settings is looked at.
+- Each rule is a function `Settings → findings`; `contradictions` runs them all, so that everything is said at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from asterisk_connector.config.finding import Finding
+from asterisk_connector.config.model import Settings
+from asterisk_connector.config.sources import CdrCsv, CelCsv, Table
+
+Rule = Callable[[Settings], Iterator[Finding]]
+
+_MAPPINGS = frozenset({"auto", "stock", "sipstack", "sipstack-readme", "freepbx", "json"})
+
+
+def contradictions(settings: Settings) -> list[Finding]:
+    """All findings of all rules."""
+    return [finding for rule in _RULES for finding in rule(settings)]
+
+
+def _something_to_do(settings: Settings) -> Iterator[Finding]:
+    sources = settings.sources
+    reads_calls = bool(sources.cel_csv or sources.cdr_csv or sources.cel_table or sources.cdr_table)
+    reads_calls = reads_calls or _cel_over_ami(settings)
+    ships_calls = bool(settings.api or settings.calls.kafka or settings.calls.file)
+    relays = settings.events is not None and settings.events.enabled
+    if not reads_calls and not relays:
+        yield Finding(
+            "error",
+            "sources",
+            "nothing is read: no CEL or CDR source is configured and `events` is off",
+            "write one of cel_csv, cel_table, cel_ami, cdr_table, cdr_csv under `sources`",
+        )
+    if reads_calls and not ships_calls:
+        yield Finding("error", "api", "calls are read but go nowhere", "write `api`, `calls.kafka` or `calls.file`")
+    if ships_calls and not reads_calls and relays:
+        yield Finding("warning", "sources", "no CEL or CDR source is configured, so no call is shipped")
+    if sources.recordings and not reads_calls:
+        yield Finding("error", "sources.recordings", "recordings are linked to calls, but no CEL or CDR source is read")
+
+
+def _cel_over_ami(settings: Settings) -> bool:
+    return settings.sources.cel_ami is not None and settings.sources.cel_ami.enabled
+
+
+def _ami(settings: Settings) -> Iterator[Finding]:
+    needed_by = []
+    if _cel_over_ami(settings):
+        needed_by.append("sources.cel_ami")
+    if settings.events is not None and settings.events.enabled:
+        needed_by.append("events")
+    if settings.ami is None:
+        for path in needed_by:
+            yield Finding("error", path, "needs the manager session", "write `ami` with host, user and secret_file")
+        return
+    if not needed_by:
+        yield Finding("warning", "ami", "is not used", "`events` or `sources.cel_ami` would use it")
+    tls = settings.ami.tls
+    if tls and tls.fingerprint and not re.fullmatch(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", tls.fingerprint):
+        yield Finding("error", "ami.tls.fingerprint", "is not a SHA-256 fingerprint (32 bytes in hexadecimal)")
+    if tls and bool(tls.cert_file) != bool(tls.key_file):
+        yield Finding("error", "ami.tls", "cert_file and key_file go together")
+
+
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    connections = settings.kafka.connections
+    used = []
+    if settings.events is not None:
+        used.append(("events.connection", settings.events.connection))
+    if settings.calls.kafka is not None:
+        used.append(("calls.kafka.connection", settings.calls.kafka.connection))
+    for path, name in used:
+        if name not in connections:
+            known = ", ".join(sorted(connections)) or "none"
+            yield Finding("error", path, f"there is no connection `{name}` under kafka.connections (known: {known})")
+    for name, connection in connections.items():
+        path = f"kafka.connections.{name}"
+        if not connection.brokers:
+            yield Finding("error", f"{path}.brokers", "names no broker")
+        if connection.idempotence and connection.acks not in {"all", "-1"}:
+            yield Finding("error", f"{path}.acks", "idempotence needs `acks: all`")
+        if connection.idempotence and connection.retries < 1:
+            yield Finding("error", f"{path}.retries", "idempotence needs at least one retry")
+        if 0 < connection.message_timeout_ms <= connection.linger_ms:
+            yield Finding("error", f"{path}.message_timeout_ms", "must be longer than linger_ms")
+        if connection.reconnect_backoff_max_ms < connection.reconnect_backoff_ms:
+            yield Finding("error", f"{path}.reconnect_backoff_max_ms", "is less than reconnect_backoff_ms")
+        if connection.message_max_bytes < 1000:
+            yield Finding("error", f"{path}.message_max_bytes", "must be at least 1000")
+        secured = connection.security_protocol
+        if secured.startswith("sasl") and connection.sasl is None:
+            yield Finding("error", f"{path}.security_protocol", f"`{secured}` needs the block `sasl`")
+        if connection.sasl is not None and not secured.startswith("sasl"):
+            yield Finding("error", f"{path}.sasl", f"has no effect with `security_protocol: {secured}`")
+        if (connection.ssl.ca or connection.ssl.cert) and not secured.endswith("ssl"):
+            yield Finding("error", f"{path}.ssl", f"has no effect with `security_protocol: {secured}`")
+        if bool(connection.ssl.cert) != bool(connection.ssl.key):
+            yield Finding("error", f"{path}.ssl", "cert and key go together")
+
+
+def _topics(settings: Settings) -> Iterator[Finding]:
+    topics = []
+    if settings.events is not None:
+        topics.append(("events.topic", settings.events.topic))
+    if settings.calls.kafka is not None:
+        topics.append(("calls.kafka.topic", settings.calls.kafka.topic))
+    for path, topic in topics:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", topic) or topic in {".", ".."}:
+            yield Finding("error", path, "a topic has 1 to 249 letters, digits, dots, underscores and hyphens")
+
+
+def _tables(settings: Settings) -> Iterator[Finding]:
+    sources = settings.sources
+    tables: list[tuple[str, Table | None]] = [
+        ("sources.cel_table", sources.cel_table),
+        ("sources.cdr_table", sources.cdr_table),
+        ("sources.recordings.table", sources.recordings.table if sources.recordings else None),
+    ]
+    for path, table in tables:
+        if table is None:
+            continue
+        if table.socket is not None and table.port is not None:
+            yield Finding("error", f"{path}.port", "has no effect beside `socket`", "remove one of them")
+        if table.socket is not None and table.tls is not None:
+            yield Finding("error", f"{path}.tls", "has no effect over a unix socket", "remove one of them")
+        if table.tls is not None and table.tls.fingerprint:
+            yield Finding("error", f"{path}.tls.fingerprint", "is for `ami` only; give ca_file")
+        if table.tls is not None and bool(table.tls.cert_file) != bool(table.tls.key_file):
+            yield Finding("error", f"{path}.tls", "cert_file and key_file go together")
+        if not 0.1 <= table.poll_interval <= 3600:
+            yield Finding("error", f"{path}.poll_interval", "must be between 100ms and 1h")
+        if table.connect_timeout <= 0 or table.read_timeout <= 0:
+            yield Finding("error", path, "connect_timeout and read_timeout must be longer than 0s")
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    kinds: tuple[tuple[str, Sequence[CelCsv | CdrCsv]], ...] = (
+        ("cel_csv", settings.sources.cel_csv),
+        ("cdr_csv", settings.sources.cdr_csv),
+    )
+    for name, files in kinds:
+        for index, file in enumerate(files):
+            path = f"sources.{name}[{index}]"
+            if (first := seen.setdefault(str(file.path), path)) != path:
+                yield Finding("error", f"{path}.path", f"is already read by {first}")
+            if isinstance(file.mapping, str) and not file.mapping.startswith("/"):
+                known = sorted(_MAPPINGS) if name == "cel_csv" else ["auto"]
+                if file.mapping not in known:
+                    said = f"`{file.mapping}` is no mapping; known: {', '.join(known)}, a path, or a list of names"
+                    yield Finding("error", f"{path}.mapping", said)
+            if isinstance(file.mapping, tuple) and len(set(file.mapping)) < len(file.mapping):
+                yield Finding("error", f"{path}.mapping", "names a field twice")
+            if file.poll <= 0:
+                yield Finding("error", f"{path}.poll", "must be longer than 0s")
+    for index, file in enumerate(settings.sources.cel_csv):
+        if file.separator == file.quote:
+            yield Finding("error", f"sources.cel_csv[{index}].quote", "is the same as the separator")
+
+
+def _recordings(settings: Settings) -> Iterator[Finding]:
+    recordings = settings.sources.recordings
+    if recordings is None:
+        return
+    if not recordings.paths and recordings.table is None:
+        yield Finding("error", "sources.recordings.paths", "names no directory")
+    for index, pattern in enumerate(recordings.patterns):
+        groups = set(re.compile(pattern).groupindex)
+        if "uniqueid" not in groups and not {"extension", "time"} <= groups:
+            said = "needs the group (?P<uniqueid>…), or both (?P<extension>…) and (?P<time>…)"
+            yield Finding("error", f"sources.recordings.patterns[{index}]", said)
+    upload = recordings.upload
+    path = "sources.recordings.upload"
+    if upload.enabled and settings.api is None:
+        yield Finding("error", path, "needs `api`")
+    if upload.after == "move" and upload.move_to is None:
+        yield Finding("error", f"{path}.move_to", "is missing for `after: move`")
+    if upload.after != "move" and upload.move_to is not None:
+        yield Finding("error", f"{path}.move_to", "has no effect without `after: move`")
+    if upload.move_to is not None and any(upload.move_to.is_relative_to(root) for root in recordings.paths):
+        yield Finding("error", f"{path}.move_to", "lies inside a directory that is searched for recordings")
+
+
+def _shipping(settings: Settings) -> Iterator[Finding]:
+    shipping = settings.shipping
+    if 0 < shipping.long_call_update_interval < 10:
+        yield Finding("error", "shipping.long_call_update_interval", "must be 0 (never) or at least 10s")
+    if shipping.mode == "progressive" and shipping.update_interval < 1:
+        yield Finding("error", "shipping.update_interval", "must be at least 1s")
+    if shipping.retry_for < 60:
+        yield Finding("error", "shipping.retry_for", "must be at least 1m; calls would be buried in a short outage")
+    if settings.calls.idle_timeout < 60:
+        yield Finding("error", "calls.idle_timeout", "must be at least 1m; calls on hold would be closed")
+    if settings.store.keep_rows < settings.calls.idle_timeout:
+        yield Finding("error", "store.keep_rows", "is less than calls.idle_timeout")
+    if settings.api is not None and (settings.api.timeout <= 0 or settings.api.connect_timeout <= 0):
+        yield Finding("error", "api.timeout", "timeout and connect_timeout must be longer than 0s")
+    if settings.api is not None and settings.api.url is not None and settings.api.url.startswith("http://"):
+        said = "the API key travels unencrypted" if not _is_loopback(settings.api.url) else ""
+        if said:
+            yield Finding("warning", "api.url", said, "use https")
+
+
+def _is_loopback(url: str) -> bool:
+    return re.match(r"http://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)", url) is not None
+
+
+def _tenants(settings: Settings) -> Iterator[Finding]:
+    for index, pattern in enumerate(settings.tenants.patterns):
+        if "tenant" not in re.compile(pattern.match).groupindex:
+            yield Finding("error", f"tenants.patterns[{index}].match", "needs the group (?P<tenant>…)")
+    for number in settings.tenants.dids:
+        if not any(character.isdigit() for character in number):
+            yield Finding("error", f"tenants.dids.{number}", "is not a number")
+
+
+def _metrics(settings: Settings) -> Iterator[Finding]:
+    for index, network in enumerate(settings.metrics.allow):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            yield Finding("error", f"metrics.allow[{index}]", f"`{network}` is not a network such as 10.0.0.0/8")
+    address = settings.metrics.listen[0]
+    loopback = address in {"localhost", "::1"} or address.startswith("127.")
+    if settings.metrics.enabled and not loopback and not (settings.metrics.token or settings.metrics.allow):
+        said = "opens the status page to the network without a guard"
+        yield Finding(
+            "error", "metrics.listen", said, "set metrics.allow or metrics.token_file, or listen on 127.0.0.1"
+        )
+
+
+def _filters(settings: Settings) -> Iterator[Finding]:
+    for index, one in enumerate(settings.events.filters if settings.events else ()):
+        if isinstance(one, str):
+            continue
+        path = f"events.filters[{index}]"
+        if not one.name and not one.header and one.method == "none":
+            yield Finding("error", path, "fits every event; give name, header or method with match")
+        if one.method == "none" and one.match:
+            yield Finding("error", f"{path}.match", "has no effect with `method: none`")
+        if one.method != "none" and not one.match:
+            yield Finding("error", f"{path}.match", f"is missing for `method: {one.method}`")
+
+
+_RULES: tuple[Rule, ...] = (
+    _something_to_do,
+    _ami,
+    _kafka,
+    _topics,
+    _tables,
+    _files,
+    _recordings,
+    _shipping,
+    _tenants,
+    _metrics,
+    _filters,
+)
