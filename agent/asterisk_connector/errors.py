@@ -5,6 +5,7 @@ ConnectorError
 ├── Rejected                 nobody: this one item will never be taken; bury it and go on
 ├── Misconfigured(hint)      the operator: a setting, a credential or a permission is wrong
 ├── Corrupt(hint)            the repair: a file of ours is damaged
+├── AlreadyRunning(hint)     the operator: another instance holds the state directory; exit 75
 └── Stopping                 nobody: the service is going down
 
 The message says what and where; `hint` says what to do, often as a command.
@@ -39,6 +40,14 @@ class Misconfigured(ConnectorError):
 
 class Corrupt(ConnectorError):
     """A file of ours is damaged."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class AlreadyRunning(ConnectorError):
+    """Another instance holds the state directory (F54); its pid is in the message."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -1,0 +1,152 @@
+"""Deliveries owed: what is due, how it went, and dead letters.
+
+- A delivery stays until it was delivered or buried; leasing writes nothing, so a killed process leaves none behind.
+- Per sink and call, only the oldest pending delivery is offered: revisions arrive in order.
+- No delivery waits longer than `FARTHEST` seconds for its turn, whatever the host's clock did since (F56).
+- Nothing here looks at more rows than it returns plus those in flight or waiting behind an earlier revision (F10).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from asterisk_connector.records import Micros
+from asterisk_connector.sinks.base import Item
+from asterisk_connector.store.database import marks
+from asterisk_connector.store.words import Backlog, DeadLetter, Letter
+
+FARTHEST = 3600.0
+
+_TURN = (
+    " AND NOT EXISTS (SELECT 1 FROM delivery AS earlier WHERE earlier.call = d.call AND earlier.sink = d.sink"
+    " AND earlier.state = 'pending' AND earlier.id < d.id)"
+)
+_COLUMNS = "id, call_id, revision, phase, body, attempts, created_at, host"
+
+
+def lease_sql(busy: int) -> str:
+    """The query of `lease` for that many deliveries in flight; open to tests, which read its plan."""
+    return (
+        f"SELECT {_COLUMNS} FROM delivery AS d WHERE sink = ? AND state = 'pending' AND due_at BETWEEN ? AND ?"  # noqa: S608
+        f" AND id NOT IN ({marks(busy)}){_TURN} ORDER BY due_at, id LIMIT ?"
+    )
+
+
+def next_due_sql(busy: int) -> str:
+    """The query of `next_due`, likewise."""
+    return (
+        f"SELECT due_at FROM delivery AS d WHERE sink = ? AND state = 'pending' AND id NOT IN ({marks(busy)}){_TURN}"  # noqa: S608
+        " ORDER BY due_at LIMIT 1"
+    )
+
+
+def lease(db: sqlite3.Connection, sink: str, limit: int, busy: Collection[int], now: Micros) -> list[Item]:
+    """What is due, the longest due first; then what the clock has moved out of reach."""
+    sql, horizon = lease_sql(len(busy)), now + _micros(FARTHEST)
+    found = db.execute(sql, (sink, -(1 << 62), now, *busy, limit)).fetchall()
+    if len(found) < limit:
+        found += db.execute(sql, (sink, horizon + 1, 1 << 62, *busy, limit - len(found))).fetchall()
+    return [Item(*row) for row in found]
+
+
+def next_due(db: sqlite3.Connection, sink: str, busy: Collection[int], now: Micros) -> Micros | None:
+    """When the next delivery can be leased; the past when one can be now, None when nothing is owed."""
+    row = db.execute(next_due_sql(len(busy)), (sink, *busy)).fetchone()
+    if row is None:
+        return None
+    due: Micros = row[0]
+    return due if due <= now + _micros(FARTHEST) else now
+
+
+def delivered(db: sqlite3.Connection, delivery: int) -> None:
+    """The sink has it: it leaves the store."""
+    db.execute("DELETE FROM delivery WHERE id = ?", (delivery,))
+
+
+def defer(db: sqlite3.Connection, delivery: int, due_at: Micros, reason: str, *, counts: bool, now: Micros) -> None:
+    """Not now: again at `due_at`, in an hour at the latest."""
+    db.execute(
+        "UPDATE delivery SET due_at = ?, reason = ?, attempts = attempts + ? WHERE id = ? AND state = 'pending'",
+        (min(due_at, now + _micros(FARTHEST)), reason, counts, delivery),
+    )
+
+
+def bury(db: sqlite3.Connection, delivery: int, reason: str, *, request: str, answer: str, now: Micros) -> None:
+    """Never: kept as a dead letter."""
+    db.execute(
+        "UPDATE delivery SET state = 'dead', reason = ?, request = ?, answer = ?, buried_at = ?,"
+        " attempts = attempts + 1 WHERE id = ? AND state = 'pending'",
+        (reason, request, answer, now, delivery),
+    )
+
+
+_HEAD = (
+    "d.id, d.sink, d.call_id, d.revision, d.phase, d.attempts, d.created_at, d.buried_at, d.reason,"
+    " EXISTS (SELECT 1 FROM call WHERE call.id = d.call AND call.revision > d.revision)"
+)
+
+
+def dead_letters(db: sqlite3.Connection, sink: str | None, after: int, limit: int) -> list[DeadLetter]:
+    """Dead letters in order of their numbers behind `after`, of one sink or of all."""
+    found = db.execute(
+        f"SELECT {_HEAD} FROM delivery AS d WHERE state = 'dead' AND id > ? AND (? IS NULL OR sink = ?)"  # noqa: S608
+        " ORDER BY id LIMIT ?",
+        (after, sink, sink, limit),
+    )
+    return [_letter(row) for row in found]
+
+
+def dead_letter(db: sqlite3.Connection, delivery: int) -> Letter | None:
+    """One dead letter with body, request and answer."""
+    row = db.execute(
+        f"SELECT {_HEAD}, body, request, answer FROM delivery AS d WHERE state = 'dead' AND id = ?",  # noqa: S608
+        (delivery,),
+    ).fetchone()
+    return None if row is None else Letter(_letter(row[:10]), *row[10:])
+
+
+def retry(db: sqlite3.Connection, deliveries: Sequence[int], now: Micros) -> int:
+    """Owes dead letters again from now on, with all attempts before them; how many there were."""
+    done = db.executemany(
+        "UPDATE delivery SET state = 'pending', attempts = 0, created_at = ?, due_at = ?, buried_at = NULL"
+        " WHERE id = ? AND state = 'dead'",
+        [(now, now, delivery) for delivery in deliveries],
+    )
+    return done.rowcount
+
+
+def drop(db: sqlite3.Connection, deliveries: Sequence[int]) -> int:
+    """Deletes dead letters for good; how many there were."""
+    done = db.executemany(
+        "DELETE FROM delivery WHERE id = ? AND state = 'dead'", [(delivery,) for delivery in deliveries]
+    )
+    return done.rowcount
+
+
+def backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
+    """What every sink is owed."""
+    counts = db.execute("SELECT sink, count(*) FROM delivery WHERE state = 'pending' GROUP BY sink")
+    return {sink: Backlog(pending, _oldest(db, sink)) for sink, pending in counts.fetchall()}
+
+
+def _oldest(db: sqlite3.Connection, sink: str) -> Micros | None:
+    row = db.execute(
+        "SELECT created_at FROM delivery WHERE state = 'pending' AND sink = ? ORDER BY id LIMIT 1", (sink,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def dead(db: sqlite3.Connection) -> dict[str, int]:
+    """How many dead letters every sink has."""
+    return dict(db.execute("SELECT sink, count(*) FROM delivery WHERE state = 'dead' GROUP BY sink"))
+
+
+def _letter(row: Sequence[object]) -> DeadLetter:
+    return msgspec.convert(row, DeadLetter, strict=False)
+
+
+def _micros(seconds: float) -> Micros:
+    return int(seconds * 1_000_000)
