@@ -43,12 +43,8 @@ class Numbers:
         return cls(record=record + 1, call=call + 1)
 
 
-@dataclass(slots=True)
-class _Row:
-    ident: str
-    record: Record
-    payload: bytes
-    keys: tuple[str, ...]
+_Row = tuple[str, Record, bytes, tuple[str, ...]]
+"""ident, record, payload, keys; a plain tuple, for there are many."""
 
 
 class Intake:
@@ -73,7 +69,7 @@ class Intake:
             if not keys and isinstance(record, RecordingFile):
                 self._loose.append((record.path, payload))
             else:
-                self._rows.setdefault(ident, _Row(ident, record, payload, keys))
+                self._rows.setdefault(ident, (ident, record, payload, keys))
 
     def write(self, db: sqlite3.Connection, numbers: Numbers, now: Micros) -> Appended:
         """Runs inside a transaction; leaves no trace in this object, so that it can run again after a rollback."""
@@ -94,7 +90,7 @@ class Intake:
                 [(path, payload, now) for path, payload in self._loose],
             )
         stored = {ident for (ident,) in _lookup(db, _KNOWN_IDENTS, self._rows, (source,))}
-        rows = [row for row in self._rows.values() if row.ident not in stored] if stored else self._rows.values()
+        rows = [row for row in self._rows.values() if row[0] not in stored]
         return _Joining(db, numbers).take(source, rows, self._fresh, now)
 
 
@@ -107,28 +103,31 @@ class _Joining:
         self._homes: dict[str, int] = {}
         self._absorbed: dict[int, int] = {}
 
-    def take(self, source: int, rows: Iterable[_Row], fresh: bool, now: Micros) -> Appended:
+    def take(self, source: int, rows: list[_Row], fresh: bool, now: Micros) -> Appended:
         db, numbers, homes = self._db, self._numbers, self._homes
-        rows = list(rows)
-        names = {key for row in rows for key in row.keys}
+        names = {key for row in rows for key in row[3]}
         homes.update(_lookup(db, _HOMES, names))
         unknown = names.difference(homes)
 
         new: dict[int, int] = {}
         owners: list[int] = []
         first = numbers.record
-        for offset, row in enumerate(rows):
+        for _, _, _, keys in rows:
             call = 0
-            for key in row.keys:
-                home = homes.get(key, 0)
-                if home and home != call:
+            homeless = not keys
+            for key in keys:
+                home = homes.get(key)
+                if home is None:
+                    homeless = True
+                elif home != call:
                     call = self._merge(call, home) if call else home
-            if not call:
-                call = numbers.call
-                numbers.call += 1
-                new[call] = first + offset
-            for key in row.keys:
-                homes[key] = call
+            if homeless:
+                if not call:
+                    call = numbers.call
+                    numbers.call += 1
+                    new[call] = first + len(owners)
+                for key in keys:
+                    homes[key] = call
             owners.append(call)
         numbers.record += len(rows)
 
@@ -136,7 +135,7 @@ class _Joining:
             owners = [self._survivor(call) for call in owners]
         touched: dict[int, list[Record]] = {}
         for call, row in zip(owners, rows, strict=True):
-            touched.setdefault(call, []).append(row.record)
+            touched.setdefault(call, []).append(row[1])
         born = [call for call in new if call not in self._absorbed]
         merged = [(call, self._survivor(call)) for call in self._absorbed if call not in new]
 
@@ -153,7 +152,10 @@ class _Joining:
         db.executemany("INSERT INTO member (key, call) VALUES (?, ?)", [(key, homes[key]) for key in unknown])
         db.executemany(
             "INSERT INTO record (id, source, ident, call, payload) VALUES (?, ?, ?, ?, ?)",
-            [(first + n, source, row.ident, owners[n], row.payload) for n, row in enumerate(rows)],
+            [
+                (first + n, source, ident, call, payload)
+                for n, (call, (ident, _, payload, _)) in enumerate(zip(owners, rows, strict=True))
+            ],
         )
         return Appended(touched, merged, born)
 
