@@ -1,1 +1,1 @@
-"""From bytes to CEL and CDR rows, whatever the mapping."""
+"""CEL as text: splitting bytes into records, records into fields, fields into events."""
