@@ -1,13 +1,108 @@
-"""The command `asterisk-connector`: one verb, one file."""
+"""The command `asterisk-connector`: one verb, one file, imported when it is used.
+
+- `asterisk-connector --help` and `version` import no verb: `VERBS` names them all with their sentence.
+- Every expected error becomes one line with what to do and an exit code of `exit_codes`; tracebacks are for bugs and
+  for `--debug`.
+"""
 
 from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 
 from asterisk_connector import __version__
+from asterisk_connector.cli import exit_codes
+from asterisk_connector.errors import AlreadyRunning, ConnectorError, Misconfigured, Stopping, Transient
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Verb(NamedTuple):
+    """Where a verb lives (`module:command`) and what it does, in the words of `--help`."""
+
+    place: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {
+    "check": Verb("check:check", "Names every problem of the configuration, the host and what is reached from it."),
+    "config": Verb("config:config", "Example, schema, reference and effective values of the configuration."),
+    "version": Verb("version:version", "Prints the version."),
+}
+"""All verbs, in the order of `--help`. A verb of another file is one line here."""
+
+
+class Verbs(click.Group):
+    """The group of all verbs; a verb's module is imported when the verb is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        verb = VERBS.get(cmd_name)
+        if verb is None:
+            return None
+        module, _, name = verb.place.partition(":")
+        command = getattr(importlib.import_module(f"asterisk_connector.cli.{module}"), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{verb.place} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="asterisk-connector")
-def main() -> None:
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback for every error.")
+def commands() -> None:
     """Ships every call of an Asterisk to the call API and every AMI event to Kafka."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = commands.main(words, prog_name="asterisk-connector", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output (head, less) has seen enough. stdout is pointed away so that exit does not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.OK
+    except click.ClickException as error:
+        error.show()
+        return exit_codes.USAGE
+    except click.Abort:
+        return exit_codes.INTERRUPTED
+    except ConnectorError as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        return _told(error)
+    except Exception:
+        traceback.print_exc()
+        _tell("this is a bug: please report it with the lines above")
+        return exit_codes.BUG
+    return result if isinstance(result, int) else exit_codes.OK
+
+
+def _told(error: ConnectorError) -> int:
+    """Says an expected error; returns the exit code of who has to act."""
+    _tell(str(error), getattr(error, "hint", ""))
+    match error:
+        case Misconfigured():
+            return exit_codes.CONFIGURATION
+        case AlreadyRunning() | Transient() | Stopping():
+            return exit_codes.TRY_AGAIN
+        case _:
+            return exit_codes.BUG
+
+
+def _tell(message: str, hint: str = "") -> None:
+    click.echo(f"asterisk-connector: {message}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)

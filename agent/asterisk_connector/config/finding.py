@@ -2,6 +2,7 @@
 
 - A finding never contains a secret.
 - `path` is the dotted path of the setting (`api.region`, `sources.cel_csv[0].path`), empty for the whole file.
+- `tier` says which look found it: the writing, the sense, this host, or what is reached from it.
 - `place` is `file:line` or the name of the environment variable or credential that said it, empty when unknown.
 """
 
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["error", "warning", "ok"]
+Tier = Literal["syntax", "meaning", "host", "reach"]
+TIERS: tuple[Tier, ...] = ("syntax", "meaning", "host", "reach")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Finding:
     message: str
     hint: str = ""
     place: str = ""
+    tier: Tier = "syntax"
 
     def __str__(self) -> str:
         head = "".join(f"{part}: " for part in (self.place, self.path) if part)

@@ -124,13 +124,13 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not re.fullmatch(rf"({'|'.join(schemes)})://[^\s/?#]+\S*", text):
-            raise ValueError
-        return text
-
-    return parse
+def _url(text: str) -> str:
+    match = re.fullmatch(r"https?://([^\s/?#]+)\S*", text)
+    if match is None:
+        raise ValueError
+    if "@" in match[1]:
+        raise ValueError("no user or password may stand in it")
+    return text
 
 
 def _listen(text: str) -> tuple[str, int]:
@@ -206,7 +206,7 @@ Port = Annotated[
 Zone = Annotated[str, Kind("a time zone name", "America/Toronto", _zone, schema={"type": "string"})]
 Pattern = Annotated[str, Kind("a regular expression", "^trunk-", _pattern, schema={"type": "string"})]
 HttpUrl = Annotated[
-    str, Kind("an http or https address", "https://proxy.example:3128", _url("https?"), schema={"type": "string"})
+    str, Kind("an http or https address", "https://proxy.example:3128", _url, schema={"type": "string"})
 ]
 Listen = Annotated[
     tuple[str, int], Kind("an address and port", "127.0.0.1:8000", _listen, _show_listen, {"type": "string"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -56,6 +57,14 @@ def loads(text: str | bytes, name: str = "config.yaml", environ: Mapping[str, st
     return _decode(text, name, environ or {})[0]
 
 
+def placed(finding: Finding, places: Mapping[str, str], name: str) -> Finding:
+    """The finding with the line of its setting, or of the nearest block above it."""
+    path = finding.path
+    while path and path not in places:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return replace(finding, place=places[path] if path else name)
+
+
 def _unreadable(path: Path, error: OSError) -> Finding:
     match error:
         case FileNotFoundError():
@@ -81,7 +90,7 @@ def _decode(text: str | bytes, name: str, environ: Mapping[str, str]) -> tuple[L
         reader.findings += overlay.lay_over(node, root, overlay.from_environment(environ))
         settings = reader.value(root, node, "")
         if isinstance(settings, Settings) and not has_errors(reader.findings):
-            reader.findings += [reader.placed(finding) for finding in contradictions(settings)]
+            reader.findings += [placed(finding, reader.places, name) for finding in contradictions(settings)]
             if not has_errors(reader.findings):
                 return Loaded(settings, reader.findings, reader.places), reader.inline_secret
     return Loaded(None, reader.findings, reader.places), reader.inline_secret
@@ -123,14 +132,6 @@ class _Reader:
             return None
         return node
 
-    def placed(self, finding: Finding) -> Finding:
-        """The finding with the line of its setting, or of the nearest block above it."""
-        path = finding.path
-        while path and path not in self.places:
-            path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        place = self.places.get(path, self.name)
-        return Finding(finding.level, finding.path, finding.message, finding.hint, place)
-
     def value(self, shape: Shape, node: yaml.Node, path: str) -> Any:
         """The value of a node, or `_BAD` after saying why."""
         self.places[path] = self._place(node)
@@ -169,6 +170,8 @@ class _Reader:
         return _BAD if _BAD in values else tuple(values)
 
     def _table(self, inner: Shape, node: yaml.Node, path: str) -> Any:
+        if node.tag == _NULL and isinstance(node, yaml.ScalarNode):
+            return {}
         if not isinstance(node, yaml.MappingNode):
             return self._say(path, node, f"expected lines `name: value`, not a {_word(node)}")
         values = {name: self.value(inner, child, f"{path}.{name}") for name, child in self._pairs(node, path)}

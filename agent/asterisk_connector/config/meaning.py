@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from asterisk_connector.config.finding import Finding
 from asterisk_connector.config.model import Settings
@@ -21,7 +22,7 @@ _MAPPINGS = frozenset({"auto", "stock", "sipstack", "sipstack-readme", "freepbx"
 
 def contradictions(settings: Settings) -> list[Finding]:
     """All findings of all rules."""
-    return [finding for rule in _RULES for finding in rule(settings)]
+    return [replace(finding, tier="meaning") for rule in _RULES for finding in rule(settings)]
 
 
 def _something_to_do(settings: Settings) -> Iterator[Finding]:
@@ -201,14 +202,9 @@ def _shipping(settings: Settings) -> Iterator[Finding]:
         yield Finding("error", "store.keep_rows", "is less than calls.idle_timeout")
     if settings.api is not None and (settings.api.timeout <= 0 or settings.api.connect_timeout <= 0):
         yield Finding("error", "api.timeout", "timeout and connect_timeout must be longer than 0s")
-    if settings.api is not None and settings.api.url is not None and settings.api.url.startswith("http://"):
-        said = "the API key travels unencrypted" if not _is_loopback(settings.api.url) else ""
-        if said:
-            yield Finding("warning", "api.url", said, "use https")
-
-
-def _is_loopback(url: str) -> bool:
-    return re.match(r"http://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)", url) is not None
+    url = settings.api.url if settings.api and settings.api.url else ""
+    if re.match(r"http://(?!(localhost|127\.[0-9.]+|\[::1\])([:/]|$))", url):
+        yield Finding("warning", "api.url", "the API key travels unencrypted", "use https")
 
 
 def _tenants(settings: Settings) -> Iterator[Finding]:

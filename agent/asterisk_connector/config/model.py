@@ -40,6 +40,10 @@ class Api:
     proxy: Annotated[
         HttpUrl | None, Doc("HTTP proxy; the environment's is not used.", example="http://proxy.example:3128")
     ] = None
+    proxy_user: Annotated[str, Doc("Account at the proxy.", example="agent")] = ""
+    proxy_password: Annotated[Secret | None, Doc("Its password.", example="/etc/asterisk-connector/proxy.password")] = (
+        None
+    )
     connect_timeout: Annotated[Duration, Doc("Until a connection must stand.")] = 10.0
     timeout: Annotated[Duration, Doc("Until a request must be answered, from its first byte.")] = 30.0
     workers: Annotated[Positive, Doc("Requests at the same time.", example="4")] = 4
@@ -90,16 +94,18 @@ class Directions:
 
     trunks: Annotated[
         tuple[Pattern, ...],
-        Doc("Trunk endpoints or channels, as regular expressions over the name after `PJSIP/`.", example='["^acme$"]'),
+        Doc("Endpoints that lead outside, as regular expressions.", example='["^acme$", "^PJSIP/twilio"]'),
     ] = ()
     inbound_contexts: Annotated[
         tuple[Pattern, ...], Doc("Contexts where calls from outside begin.", example='["^from-carrier"]')
     ] = ()
     internal_contexts: Annotated[
-        tuple[Pattern, ...], Doc("Contexts where your own people begin.", example='["^phones-"]')
+        tuple[Pattern, ...], Doc("Contexts where calls of your own telephones begin.", example='["^phones-"]')
     ] = ()
+    ivr_contexts: Annotated[tuple[Pattern, ...], Doc("Contexts that are menus.", example='["^welcome$"]')] = ()
     extensions: Annotated[
-        tuple[Pattern, ...], Doc("Numbers that are your own people.", example='["^[1-9]\\\\d{2,4}$"]')
+        tuple[Pattern, ...],
+        Doc("Numbers of your own telephones.", default="two to seven digits", example='["^[1-9]\\\\d{2,4}$"]'),
     ] = ()
 
 

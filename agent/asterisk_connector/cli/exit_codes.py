@@ -1,0 +1,17 @@
+"""How commands end; the numbers of sysexits.h, the only ones this agent uses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OK: Final = 0
+USAGE: Final = 64
+"""The command line is wrong."""
+BUG: Final = 70
+"""Something nobody expected; a traceback is printed."""
+TRY_AGAIN: Final = 75
+"""It may work later: a second instance runs, something is not reachable."""
+CONFIGURATION: Final = 78
+"""A setting, a credential or a permission is wrong; systemd does not restart the service."""
+INTERRUPTED: Final = 130
+"""Ctrl-C, as shells say it."""
