@@ -127,6 +127,13 @@ class CallRevised(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceTooLate(Notice):
+    """Rows of a call arrived after its other rows had left the state; what was told of it stays."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnrichmentFailed(Notice):
     """One step of enrichment raised on one call; the call goes on without it."""
 

@@ -90,6 +90,11 @@ def _call_revised(x: n.CallRevised) -> Sentence:
     return Sentence(INFO, text, {"ASTERISK_LINKEDID": x.call_id})
 
 
+def _evidence_too_late(x: n.EvidenceTooLate) -> Sentence:
+    text = f"call {x.call_id}: rows arrived after its others had left the state (store.keep_rows); it stays as told"
+    return Sentence(WARNING, text, {"ASTERISK_LINKEDID": x.call_id}, "too-late")
+
+
 def _enrichment_failed(x: n.EnrichmentFailed) -> Sentence:
     text = f"call {x.call_id}: step {x.step} failed ({x.reason}); the call goes on without it"
     return Sentence(ERROR, text, {"ASTERISK_LINKEDID": x.call_id}, f"enrichment:{x.step}:{x.reason}")
@@ -176,6 +181,7 @@ _TELLINGS: dict[type[Notice], Callable[[Any], Sentence]] = {
     n.WatchRefused: _watch_refused,
     n.CallCompleted: _call_completed,
     n.CallRevised: _call_revised,
+    n.EvidenceTooLate: _evidence_too_late,
     n.EnrichmentFailed: _enrichment_failed,
     n.Delivered: _delivered,
     n.DeliveryDeferred: _delivery_deferred,

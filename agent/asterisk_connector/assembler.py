@@ -1,0 +1,276 @@
+"""The thread between the store and the pure middle: when a call is looked at, and what comes of it.
+
+- Memory holds one small `Progress` per open call; rows are read back from the store when a call is due.
+- Nothing is decided here: completion, assembly, enrichment and shipping are pure and handed in. A restart
+  asks them again about the same rows and gets the same answers (law 4), so nothing but the store needs to be durable.
+- A settlement names the last row it looked at; when newer rows came meanwhile the store refuses it and the call, which
+  those rows touch, is looked at again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from asterisk_connector.call import Call, encode
+from asterisk_connector.clock import Clock
+from asterisk_connector.delivery.shipping import COMPLETE, Shipped, ShippingPolicy, plan
+from asterisk_connector.notices import CallCompleted, CallOpened, CallRevised, EvidenceTooLate, Notice, Notify
+from asterisk_connector.records import Micros, Record
+from asterisk_connector.store.store import Store
+from asterisk_connector.store.words import Appended, KnownCall, Owed, Settlement
+from asterisk_connector.supervise import ROUND_SECONDS, Worker
+
+_BATCHES_WAITING = 64
+_SETTLED_AT_ONCE = 200
+_LOOKS_APART: Micros = 1_000_000
+"""An open call that changes all the time is assembled at most once in this time: its cost grows with its rows."""
+
+
+class Verdict(Protocol):
+    """What completion says of a call: `ended` by `reason`, or to be asked again at `look_again` (None: on new rows)."""
+
+    ended: bool
+    complete: bool
+    reason: str
+    look_again: Micros | None
+
+
+class Progress(Protocol):
+    """How far a call has come (`assembly.completion`)."""
+
+    def observe(self, record: Record, now: Micros) -> None:
+        """A row of the call arrived at `now`."""
+
+    def verdict(self, now: Micros) -> Verdict:
+        """Whether the call has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The pure middle, as configured. `sinks` are owed each call that is shipped."""
+
+    progress: Callable[[], Progress]
+    assemble: Callable[[Sequence[Record], Verdict], Call]
+    enrich: Callable[[Call], Call]
+    shipping: ShippingPolicy
+    sinks: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open call. `due` is when it is in the heap for; `update_at` when shipping wants to look at it."""
+
+    progress: Progress
+    due: Micros | None = None
+    update_at: Micros | None = None
+    looked_at: Micros = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    settlement: Settlement
+    notices: Sequence[Notice] = ()
+
+
+class Assembler:
+    """Looks at open calls. `owed` is called after something new is owed to the sinks."""
+
+    def __init__(self, store: Store, rules: Rules, *, owed: Callable[[], None], clock: Clock, notify: Notify) -> None:
+        self.rules = rules
+        self._store = store
+        self._owed = owed
+        self._clock = clock
+        self._notify = notify
+        self._batches: queue.Queue[Appended | None] = queue.Queue(_BATCHES_WAITING)
+        self._open: dict[int, _Open] = {}
+        self._due: list[tuple[Micros, int]] = []
+        self.worker = Worker(
+            "assembler", self._round, wake=self._wake, clock=clock, notify=notify, reset=self._remember
+        )
+
+    @property
+    def open_calls(self) -> int:
+        return len(self._open)
+
+    def touched(self, appended: Appended) -> None:
+        """Takes what a committed batch changed; waits while too many are waiting."""
+        self._batches.put(appended)
+
+    def _wake(self) -> None:
+        try:
+            self._batches.put_nowait(None)
+        except queue.Full:
+            return
+
+    def _remember(self) -> None:
+        """Takes up every open call of the store, as after a restart."""
+        self._open.clear()
+        self._due.clear()
+        for call in self._store.open_calls():
+            self._take_up(call)
+            self.worker.beat()
+            if self.worker.stopping:
+                return
+
+    def _round(self) -> None:
+        changed = self._next_batches()
+        for appended in changed:
+            self._follow(appended)
+        self._settle_due()
+
+    def _next_batches(self) -> list[Appended]:
+        now = self._clock.now()
+        wait = ROUND_SECONDS
+        if self._due:
+            wait = min(wait, max(0.0, (self._due[0][0] - now) / 1_000_000))
+        batches = []
+        try:
+            first = self._batches.get(timeout=wait) if wait > 0 else self._batches.get_nowait()
+            while True:
+                if first is not None:
+                    batches.append(first)
+                first = self._batches.get_nowait()
+        except queue.Empty:
+            return batches
+
+    def _follow(self, appended: Appended) -> None:
+        for absorbed, into in appended.merged:
+            self._open.pop(absorbed, None)
+            self._open.pop(into, None)
+        merged = {into for _, into in appended.merged}
+        new = set(appended.new)
+        now = self._clock.now()
+        for call, records in appended.touched.items():
+            known = self._open.get(call)
+            if known is None and (call not in new or call in merged):
+                self._take_up(call)
+                continue
+            if known is None:
+                known = self._open[call] = _Open(self.rules.progress(), update_at=self._first_update(now))
+            for record in records:
+                known.progress.observe(record, now)
+            if self.rules.shipping.mode == "progressive":
+                known.update_at = min(known.update_at or now, max(now, known.looked_at + _LOOKS_APART))
+            self._schedule(call, known, now)
+
+    def _take_up(self, call: int) -> None:
+        """Builds the progress of a call from its rows."""
+        now = self._clock.now()
+        known = self._open[call] = _Open(self.rules.progress(), update_at=now)
+        for _, record in self._store.rows(call):
+            known.progress.observe(record, now)
+        self._schedule(call, known, now)
+
+    def _first_update(self, now: Micros) -> Micros | None:
+        interval = self.rules.shipping.long_call_update_interval
+        return now + round(interval * 1_000_000) if interval > 0 else None
+
+    def _schedule(self, call: int, known: _Open, now: Micros) -> None:
+        verdict = known.progress.verdict(now)
+        looks = [at for at in (verdict.look_again, known.update_at) if at is not None]
+        due = now if verdict.ended else min(looks, default=None)
+        if due != known.due:
+            known.due = due
+            if due is not None:
+                heapq.heappush(self._due, (due, call))
+
+    def _settle_due(self) -> None:
+        now = self._clock.now()
+        calls: list[int] = []
+        while self._due and self._due[0][0] <= now and len(calls) < _SETTLED_AT_ONCE:
+            due, call = heapq.heappop(self._due)
+            known = self._open.get(call)
+            if known is not None and known.due == due:
+                known.due = None
+                calls.append(call)
+        if calls:
+            self._settle(calls, now)
+            self.worker.beat()
+
+    def _settle(self, calls: Iterable[int], now: Micros) -> None:
+        looked = [look for call in calls if (look := self._look(call, now)) is not None]
+        written = self._store.settle_all([look.settlement for look in looked])
+        owed = False
+        for look, done in zip(looked, written, strict=True):
+            if not done:
+                continue  # newer rows came; they touch the call again
+            if look.settlement.state != "open":
+                self._open.pop(look.settlement.call, None)
+            for notice in look.notices:
+                self._notify(notice)
+            owed = owed or bool(look.settlement.owed)
+        if owed:
+            self._owed()
+
+    def _look(self, call: int, now: Micros) -> _Look | None:
+        """Asks the pure middle about a call; None when there is nothing to write."""
+        try:
+            known = self._store.known(call)
+        except LookupError:  # merged into an older call, which was touched
+            self._open.pop(call, None)
+            return None
+        verdict = self._open[call].progress.verdict(now)
+        rows = self._store.rows(call)
+        if not rows:
+            self._open.pop(call, None)
+            return None
+        last = rows[-1][0]
+        if verdict.ended and not known.fresh:
+            return _Look(_unchanged(known, last, "history"))
+        if known.trimmed:
+            # The rows still there tell less than what was told already.
+            return _Look(_unchanged(known, last, "settled"), (EvidenceTooLate(known.call_id),))
+        told = self.rules.enrich(self.rules.assemble([record for _, record in rows], verdict))
+        before = Shipped(known.revision, known.digest, known.phase, known.shipped_at)
+        decision = plan(before, told, ended=verdict.ended, now=now, policy=self.rules.shipping)
+        if not verdict.ended:
+            self._open[call].looked_at = now
+            self._open[call].update_at = decision.look_again
+            self._schedule(call, self._open[call], now)
+        after = decision.shipped
+        told = msgspec.structs.replace(told, revision=after.revision)
+        body = encode(told)
+        settlement = Settlement(
+            call=call,
+            last_record=last,
+            state="settled" if verdict.ended else "open",
+            call_id=told.call_id,
+            complete=told.complete,
+            revision=after.revision,
+            digest=after.digest,
+            body=body,
+            owed=() if decision.phase is None else tuple(Owed(s, decision.phase, body) for s in self.rules.sinks),
+            phase=after.phase,
+        )
+        return _Look(settlement, tuple(_news(known, told, verdict, decision.phase)))
+
+
+def _unchanged(known: KnownCall, last: int, state: str) -> Settlement:
+    return Settlement(
+        call=known.call,
+        last_record=last,
+        state=state,
+        call_id=known.call_id,
+        complete=known.complete,
+        revision=known.revision,
+        digest=known.digest,
+        body=known.body,
+        phase=known.phase,
+    )
+
+
+def _news(known: KnownCall, told: Call, verdict: Verdict, phase: str | None) -> Iterable[Notice]:
+    if not known.body:
+        yield CallOpened(told.call_id)
+    if verdict.ended:
+        yield CallCompleted(
+            told.call_id, verdict.complete, verdict.reason, told.revision, told.direction or "", told.outcome or ""
+        )
+    if phase is not None and known.phase == COMPLETE:
+        yield CallRevised(told.call_id, told.revision)
