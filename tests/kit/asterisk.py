@@ -1,0 +1,372 @@
+"""A real Asterisk, started, killed and talked to by tests; each instance with its own folder and loopback address.
+
+- It runs straight from a cached root file system through that root's own dynamic linker: no chroot, no mounts, so every
+  path Asterisk writes (recordings in CEL and CDR too) is the path a test sees.
+- Everything it writes lies under one folder: `etc`, `lib`, `log`, `run`, `spool`.
+- AMI listens on `address:5038`, SIP on `address:5060`; the address (127.77.x.y) is held for the life of the object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tests.kit import rootfs
+
+TEMPLATES = Path(__file__).parent / "asterisk"
+RELEASES = {16: rootfs.ASTERISK_16, 22: rootfs.ASTERISK_22}
+AMI_PORT, SIP_PORT, HELD_PORT = 5038, 5060, 5037
+ODBC_DRIVERS = {"mariadb": "libmaodbc.so", "postgresql": "psqlodbcw.so"}
+
+
+def _hold_address() -> tuple[socket.socket, str]:
+    """A loopback address that no other instance of this host uses, and the socket that holds it."""
+    for number in range(256 * 254):
+        index = (os.getpid() * 7 + number) % (256 * 254)
+        address = f"127.77.{index // 254}.{index % 254 + 1}"
+        held = socket.socket()
+        try:
+            held.bind((address, HELD_PORT))
+            held.listen()
+        except OSError:
+            held.close()
+        else:
+            return held, address
+    raise RuntimeError("no loopback address is free in 127.77.0.0/16")
+
+
+class Asterisk:
+    """One Asterisk of release 16 or 22.
+
+    `files` are configuration files that replace the templates of `tests/kit/asterisk` or stand beside them (name →
+    text; `@ADDRESS@` and `@HOME@` are filled in). `environment` is added to its environment (`TZ`, for example). With
+    a `system_name` every uniqueid begins with it.
+    """
+
+    def __init__(
+        self,
+        release: int,
+        home: Path,
+        files: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        system_name: str = "",
+    ) -> None:
+        self.release = release
+        self.system_name = system_name
+        self.home = home
+        self.root = rootfs.root(RELEASES[release])
+        self._held, self.address = _hold_address()
+        self._environment = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        for folder in (
+            "etc",
+            "lib",
+            "run",
+            "log/cel-custom",
+            "log/cdr-csv",
+            "log/cdr-custom",
+            "lib/keys",
+            "lib/moh",
+            "spool/monitor",
+            "spool/voicemail",
+            "spool/outgoing",
+            "spool/tmp",
+        ):
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        texts = {path.name: path.read_text() for path in TEMPLATES.glob("*.conf")}
+        for path in (TEMPLATES / str(release)).glob("*.conf"):
+            texts[path.name] += path.read_text()
+        for name, text in {**texts, **(files or {})}.items():
+            self.configure(name, text)
+
+    # where things are
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running instance."""
+        assert self._process is not None, "Asterisk is not running"
+        return self._process.pid
+
+    @property
+    def cel_csv(self) -> Path:
+        """CEL, stock mapping of 20 columns. Siblings: Sipstack.csv and, on 22, Advanced.csv and Advanced.json."""
+        return self.home / "log" / "cel-custom" / "Master.csv"
+
+    @property
+    def cdr_csv(self) -> Path:
+        """CDR as cdr_csv writes it."""
+        return self.home / "log" / "cdr-csv" / "Master.csv"
+
+    @property
+    def cdr_custom_csv(self) -> Path:
+        """CDR with linkedid, did and recordingfile (mapping in cdr_custom.conf)."""
+        return self.home / "log" / "cdr-custom" / "Master.csv"
+
+    @property
+    def monitor(self) -> Path:
+        """Folder of the recordings."""
+        return self.home / "spool" / "monitor"
+
+    @property
+    def log(self) -> str:
+        """What Asterisk logged so far."""
+        return (self.home / "log" / "full").read_text(errors="replace")
+
+    # configuration
+
+    def configure(self, name: str, text: str) -> None:
+        """Writes one configuration file; a running instance needs `cli("module reload …")` or a restart."""
+        tokens = {
+            "ADDRESS": self.address,
+            "HOME": str(self.home),
+            "MODULES": str(self._found("usr/lib/*/asterisk/modules", "usr/lib/asterisk/modules")),
+            "DATA": str(self.root / "usr/share/asterisk"),
+            "NAME": self.system_name,
+            "ENTITY": ":".join(["02", *textwrap.wrap(hashlib.sha256(str(self.home).encode()).hexdigest()[:10], 2)]),
+        }
+        for token, value in tokens.items():
+            text = text.replace(f"@{token}@", value)
+        (self.home / "etc" / name).write_text(text)
+
+    def log_to_database(
+        self, kind: str, connection: Mapping[str, str | int], cel: str = "cel", cdr: str = "cdr"
+    ) -> None:
+        """CEL and CDR also go to tables by ODBC (cel_odbc, cdr_adaptive_odbc), from the next start on.
+
+        `kind` is `mariadb` or `postgresql`; `connection` holds the driver's own keys (SERVER, PORT, DATABASE, UID,
+        PWD).
+        """
+        driver = self._found(f"usr/lib/*/odbc/{ODBC_DRIVERS[kind]}")
+        user, password = connection.get("UID", ""), connection.get("PWD", "")
+        keys = "".join(f"{key} = {value}\n" for key, value in connection.items())
+        self.configure("odbc.ini", f"[calls]\nDriver = {driver}\n{keys}")
+        self.configure("odbcinst.ini", "")
+        self.configure(
+            "res_odbc.conf",
+            f"[calls]\nenabled => yes\ndsn => calls\nusername => {user}\npassword => {password}\npre-connect => yes\n",
+        )
+        self.configure("cel_odbc.conf", f"[calls]\nconnection = calls\ntable = {cel}\n")
+        self.configure(
+            "cdr_adaptive_odbc.conf", f"[calls]\nconnection = calls\ntable = {cdr}\nalias start => calldate\n"
+        )
+        self._environment |= {"ODBCSYSINI": str(self.home / "etc"), "ODBCINI": str(self.home / "etc" / "odbc.ini")}
+
+    # life
+
+    def start(self, timeout: float = 60) -> None:
+        """Starts it and returns when it is fully booted."""
+        with (self.home / "log" / "console").open("ab") as console:
+            self._process = subprocess.Popen(
+                [*self._program, "-f", "-C", str(self.home / "etc" / "asterisk.conf")],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=self._environment,
+                cwd=self.home,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + timeout
+        while "fully booted" not in self._remote("core waitfullybooted", timeout).stdout:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                said = (self.home / "log" / "console").read_text(errors="replace")[-2000:]
+                self.kill()
+                raise RuntimeError(f"Asterisk {self.release} did not boot:\n{said}")
+            time.sleep(0.05)
+
+    def stop(self, timeout: float = 20) -> None:
+        """`core stop now`: calls in progress are hung up, CEL and CDR are written."""
+        if self._process is None:
+            return
+        self._remote("core stop now", timeout)
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        finally:
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL: a crash."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            (self.home / "run" / "asterisk.ctl").unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        """Stops and starts again, same folder, same address."""
+        self.stop()
+        self.start()
+
+    def freeze(self) -> None:
+        """SIGSTOP: alive for the kernel, silent for everyone else."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT after `freeze`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def __enter__(self) -> Asterisk:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops it and gives its address back."""
+        try:
+            self.stop()
+        finally:
+            self.kill()
+            self._held.close()
+
+    # talking to it
+
+    def cli(self, command: str, timeout: float = 20) -> str:
+        """What the command line answers."""
+        done = self._remote(command, timeout)
+        if done.returncode != 0:
+            raise RuntimeError(f"asterisk -rx {command!r}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def channels(self) -> int:
+        """How many channels live now."""
+        return int(self.cli("core show channels count").split()[0])
+
+    def wait_idle(self, timeout: float = 20) -> None:
+        """Returns when no channel lives any more."""
+        deadline = time.monotonic() + timeout
+        while self.channels():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"channels still live after {timeout} s:\n{self.cli('core show channels')}")
+            time.sleep(0.1)
+
+    @contextlib.contextmanager
+    def manager(self, user: str = "tester", secret: str = "tester") -> Iterator[Manager]:
+        """A logged-in AMI session. `connector` is the other account, with the rights an agent should have."""
+        session = Manager.login(self.address, user, secret)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    # inside
+
+    def _found(self, *patterns: str) -> Path:
+        for pattern in patterns:
+            for path in self.root.glob(pattern):
+                return path
+        raise FileNotFoundError(f"{patterns} in {self.root}")
+
+    @property
+    def _program(self) -> list[str]:
+        # The link in /lib64 may be absolute and so name the host's linker: take the root's own.
+        linker = self._found("lib/*/ld-linux-*.so.*")
+        folders = (linker.parent, self.root / "usr/lib" / linker.parent.name, self.root / "usr/lib")
+        return [str(linker), "--library-path", ":".join(map(str, folders)), str(self.root / "usr/sbin/asterisk")]
+
+    def _remote(self, command: str, timeout: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._program, "-C", str(self.home / "etc" / "asterisk.conf"), "-rx", command],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=self._environment,
+            timeout=timeout,
+            check=False,
+        )
+
+
+class Manager:
+    """An AMI session of a test: actions one at a time, every event kept in order of arrival."""
+
+    def __init__(self, address: str, port: int = AMI_PORT) -> None:
+        self.events: list[dict[str, str]] = []
+        self._answers: dict[str, dict[str, str]] = {}
+        self._changed = threading.Condition()
+        self._number = 0
+        self._socket = socket.create_connection((address, port), timeout=10)
+        self._socket.settimeout(None)
+        self._reader = threading.Thread(target=self._read, name="manager", daemon=True)
+        self._reader.start()
+
+    @classmethod
+    def login(cls, address: str, user: str, secret: str) -> Manager:
+        """A session that is logged in."""
+        session = cls(address)
+        try:
+            session.action("Login", Username=user, Secret=secret)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def action(self, name: str, timeout: float = 10, **headers: str | int) -> dict[str, str]:
+        """Sends an action and returns its response; raises when Asterisk says Error."""
+        self._number += 1
+        identity = f"bench-{self._number}"
+        lines = [f"Action: {name}", f"ActionID: {identity}", *(f"{key}: {value}" for key, value in headers.items())]
+        self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        with self._changed:
+            if not self._changed.wait_for(lambda: identity in self._answers, timeout):
+                raise AssertionError(f"no response to {name} within {timeout} s")
+            answer = self._answers.pop(identity)
+        if answer["Response"] == "Error":
+            raise RuntimeError(f"{name}: {answer.get('Message')}")
+        return answer
+
+    def wait_event(
+        self, wanted: Callable[[dict[str, str]], bool], since: int = 0, timeout: float = 10
+    ) -> dict[str, str]:
+        """The first event from index `since` on that is wanted."""
+        found: list[dict[str, str]] = []
+
+        def look() -> bool:
+            found.extend(event for event in self.events[since:] if wanted(event))
+            return bool(found)
+
+        with self._changed:
+            if not self._changed.wait_for(look, timeout):
+                raise AssertionError(f"no such event among {len(self.events) - since} within {timeout} s")
+        return found[0]
+
+    def close(self) -> None:
+        """Ends the session."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join(5)
+        self._socket.close()
+
+    def _read(self) -> None:
+        message: dict[str, str] = {}
+        with contextlib.suppress(OSError), self._socket.makefile("rb") as stream:
+            stream.readline()  # the greeting
+            for raw in stream:
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                if line:
+                    key, _, value = line.partition(": ")
+                    message[key] = value
+                    continue
+                with self._changed:
+                    # OriginateResponse is an event with a Response header and our ActionID.
+                    if "Event" in message:
+                        self.events.append(message)
+                    elif "Response" in message:
+                        self._answers[message.get("ActionID", "")] = message
+                    self._changed.notify_all()
+                message = {}
