@@ -264,3 +264,41 @@ class ClockStepped(Notice):
     """The host's clock jumped by `seconds`."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AmiConnected(Notice):
+    """A manager session stands; version and entity id are empty where Asterisk has not said them."""
+
+    peer: str
+    asterisk_version: str
+    entity_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AmiLost(Notice):
+    """A manager session that stood for `lasted` seconds is over; the next attempt is in `retry_in` seconds."""
+
+    peer: str
+    reason: str
+    lasted: float
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class AmiUnavailable(Notice):
+    """No manager session could be had. `hint` is empty unless the operator has to act."""
+
+    peer: str
+    reason: str
+    hint: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class AmiDamaged(Notice):
+    """Bytes of a session were no whole message: `cut`, `fragment` or `oversized`."""
+
+    peer: str
+    reason: str
+    size: int
