@@ -148,6 +148,9 @@ class Tenants:
         Mapping[str, str], Doc("Account code → tenant; exact first, then the longest prefix.", example="{ACM: acme}")
     ] = field(default_factory=dict)
     patterns: Annotated[tuple[TenantPattern, ...], Doc("Patterns, tried in order.")] = ()
+    from_contexts: Annotated[
+        bool, Doc("Know the usual forms of multi-tenant contexts too (`from-internal-acme`, `ext-4165550100-acme`).")
+    ] = True
     default: Annotated[str, Doc("When nothing fits.", example="acme")] = ""
     known_trunks: Annotated[
         tuple[str, ...], Doc("Names that are trunks and never a tenant.", example="[gconnect, sbc-ca1]")

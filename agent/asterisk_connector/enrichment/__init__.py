@@ -1,1 +1,1 @@
-"""Who, where, whose? Verbs from `Call` to `Call`; a failing step adds a note and never loses the call."""
+"""Enrichment: verbs, `Call` → `Call`, each adding what the call itself does not say. Pure."""
