@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from asterisk_connector.errors import AlreadyRunning
@@ -13,19 +14,22 @@ class Lock:
     """Held from construction to `close`. Raises AlreadyRunning with the holder's pid."""
 
     def __init__(self, directory: Path) -> None:
-        self._fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._file = os.fdopen(fd, "r+b", buffering=0)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._fd)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self._file.read(20).decode("ascii", "replace").strip() or "unknown"
+            self._file.close()
             raise AlreadyRunning(
                 f"Another asterisk-connector (pid {holder}) is using {directory}.",
                 "Stop it first, or give this one a state directory of its own.",
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        # A full disk keeps nobody from holding the lock; only the pid is missing from the message then.
+        with suppress(OSError):
+            self._file.truncate(0)
+            self._file.write(f"{os.getpid()}\n".encode())
 
     def close(self) -> None:
         """Lets the next one in."""
-        os.close(self._fd)
+        self._file.close()

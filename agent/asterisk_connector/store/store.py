@@ -188,6 +188,11 @@ class Store:
         """Writes what is known now and what is owed for it; False when newer rows came, and then nothing is written."""
         return self._write(lambda db: calls.settle(db, settlement, self._clock.now()))
 
+    def settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """The same for several calls in one transaction, so that they share one sync of the disk."""
+        now = self._clock.now()
+        return self._write(lambda db: [calls.settle(db, settlement, now) for settlement in settlements])
+
     def unlinked_recordings(self, limit: int = 100) -> list[RecordingFile]:
         """Recordings that named no call, oldest first."""
         return self._read(lambda db: calls.unlinked(db, limit))
