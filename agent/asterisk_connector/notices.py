@@ -302,3 +302,97 @@ class AmiDamaged(Notice):
     peer: str
     reason: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class AmiGap(Notice):
+    """Between two instants (UTC microseconds) no session stood; what Asterisk said then cannot be had."""
+
+    start: int
+    end: int
+    reason: str
+    restarted: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventsJournalled(Notice):
+    """AMI events read and, of these, kept by the filters and committed."""
+
+    read: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsDropped(Notice):
+    """AMI events were lost here, not by Asterisk: `where` is `memory`, `journal` or the name of a source."""
+
+    where: str
+    events: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPublished(Notice):
+    """AMI events acknowledged by Kafka. `latency` in seconds from reading to acknowledgement, of the slowest."""
+
+    topic: str
+    events: int
+    latency: float
+
+
+@dataclass(frozen=True, slots=True)
+class EventRefused(Notice):
+    """One AMI event will never be taken and was kept apart."""
+
+    topic: str
+    type: str
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishingPaused(Notice):
+    """Nothing can be published; `hint` is empty unless the operator has to act. Tried again in `retry_in` seconds."""
+
+    topic: str
+    reason: str
+    hint: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class PublishingResumed(Notice):
+    """Events are acknowledged again after a pause of `paused` seconds."""
+
+    topic: str
+    paused: float
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSaid(Notice):
+    """A line of librdkafka's own log; at most one per cause and half minute. `level` as in Python's logging."""
+
+    connection: str
+    level: int
+    facility: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRestarted(Notice):
+    """A polled table is not the one it was: truncated, restored or swapped. Reading starts again at `since` (a second
+    in the table's own time) so that nothing new in it is missed."""
+
+    source: str
+    table: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneDoubtful(Notice):
+    """The times of a table do not agree with its rows' uniqueids in the zone `used`, but they do in `likely`."""
+
+    source: str
+    used: str
+    likely: str
+    hint: str
