@@ -1,4 +1,7 @@
-"""How commands end; the numbers of sysexits.h, the only ones this agent uses."""
+"""How commands end; the numbers of sysexits.h, the only ones this agent uses.
+
+A reader that closes our output early (`| head`) makes click end with 1, silently.
+"""
 
 from __future__ import annotations
 

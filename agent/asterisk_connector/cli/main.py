@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -29,8 +28,11 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "run": Verb("run:run", "Runs the service."),
     "check": Verb("check:check", "Names every problem of the configuration, the host and what is reached from it."),
     "config": Verb("config:config", "Example, schema, reference and effective values of the configuration."),
+    "replay": Verb("replay:replay", "Call documents from captures, one JSON object a line."),
+    "demo": Verb("demo:demo", "The whole agent for a minute, on embedded defaults."),
     "version": Verb("version:version", "Prints the version."),
 }
 """All verbs, in the order of `--help`. A verb of another file is one line here."""
@@ -69,11 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = commands.main(words, prog_name="asterisk-connector", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of our output (head, less) has seen enough. stdout is pointed away so that exit does not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exit_codes.OK
     except click.ClickException as error:
         error.show()
         return exit_codes.USAGE

@@ -184,7 +184,7 @@ def choice(values: tuple[str, ...]) -> Kind:
     return Kind("one of " + ", ".join(values), values[0], parse, schema={"enum": list(values)})
 
 
-TEXT = Kind("a text", "text", str)
+TEXT = Kind("a text", "text", str, schema={"type": ["string", "number", "boolean"]})
 BOOL = Kind("true or false", "true", _bool, lambda on: "true" if on else "false", {"type": "boolean"})
 WHOLE = Kind("a whole number, 0 or more", "10", _whole(0), schema={"type": "integer", "minimum": 0})
 RATIO = Kind("a number, 0 or more", "0.5", _ratio, lambda n: f"{n:g}", {"type": "number", "minimum": 0})

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -286,4 +287,5 @@ def _word(node: yaml.Node) -> str:
 
 
 def _short(text: str) -> str:
+    text = re.sub(r"//[^/]*@", "//***@", text)
     return text if len(text) <= 40 else text[:39] + "…"
