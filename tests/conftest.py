@@ -12,21 +12,29 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit.asterisk import Asterisk
+from tests.kit.cache import CannotRun
+from tests.kit.kafka import Kafka
+from tests.kit.mariadb import MariaDB
 from tests.kit.office import Office
-from tests.kit.rootfs import CannotRun
+from tests.kit.postgresql import PostgreSQL
 
-SERVERS = {"asterisk16", "asterisk22"}
+ASTERISKS = {"asterisk16", "asterisk22", "office16", "office22"}
+SERVERS = ASTERISKS | {"mariadb", "postgresql", "kafka", "kafka3"}
 COLD_START = 600  # seconds: the first test may have to fetch and build its server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        used = SERVERS.intersection(getattr(item, "fixturenames", ()))
-        if used:
-            item.add_marker("root")
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(COLD_START))
-        if any(name.startswith("asterisk") for name in used):
+        names = set(getattr(item, "fixturenames", ()))
+        # A parameter may name the server that a fixture then asks for.
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            names |= {value for value in item.callspec.params.values() if isinstance(value, str)}
+        if not names & SERVERS:
+            continue
+        item.add_marker("root")
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(COLD_START))
+        if names & ASTERISKS:
             item.add_marker("asterisk")
 
 
@@ -40,19 +48,19 @@ def saying_why() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def asterisk22(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
+def asterisk22() -> Iterator[Asterisk]:
     """Asterisk 22, running."""
     with saying_why():
-        asterisk = Asterisk(22, tmp_path_factory.mktemp("asterisk22"))
+        asterisk = Asterisk(22)
     with asterisk:
         yield asterisk
 
 
 @pytest.fixture(scope="session")
-def asterisk16(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
+def asterisk16() -> Iterator[Asterisk]:
     """Asterisk 16, running."""
     with saying_why():
-        asterisk = Asterisk(16, tmp_path_factory.mktemp("asterisk16"))
+        asterisk = Asterisk(16)
     with asterisk:
         yield asterisk
 
@@ -69,3 +77,39 @@ def office16(asterisk16: Asterisk) -> Iterator[Office]:
     """Phones and trunks around Asterisk 16."""
     with Office(asterisk16) as office:
         yield office
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """MariaDB, running; `mariadb.create(name)` gives an empty database."""
+    with saying_why():
+        server = MariaDB()
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """PostgreSQL, running; `postgresql.create(name)` gives an empty database."""
+    with saying_why():
+        server = PostgreSQL()
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """Apache Kafka, one broker, running."""
+    with saying_why():
+        cluster = Kafka()
+    with cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kafka3() -> Iterator[Kafka]:
+    """Apache Kafka, three brokers of this test's own (about 1 GB of memory)."""
+    with saying_why():
+        cluster = Kafka(size=3)
+    with cluster:
+        yield cluster

@@ -3,7 +3,7 @@
 - It runs straight from a cached root file system through that root's own dynamic linker: no chroot, no mounts, so every
   path Asterisk writes (recordings in CEL and CDR too) is the path a test sees.
 - Everything it writes lies under one folder: `etc`, `lib`, `log`, `run`, `spool`.
-- AMI listens on `address:5038`, SIP on `address:5060`; the address (127.77.x.y) is held for the life of the object.
+- AMI listens on `address:5038`, SIP on `address:5060`.
 """
 
 from __future__ import annotations
@@ -11,41 +11,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import signal
 import socket
 import subprocess
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 
 from tests.kit import rootfs
+from tests.kit.database import Database
+from tests.kit.server import Server
+from tests.kit.wait import until
 
 TEMPLATES = Path(__file__).parent / "asterisk"
 RELEASES = {16: rootfs.ASTERISK_16, 22: rootfs.ASTERISK_22}
-AMI_PORT, SIP_PORT, HELD_PORT = 5038, 5060, 5037
+AMI_PORT = 5038
 ODBC_DRIVERS = {"mariadb": "libmaodbc.so", "postgresql": "psqlodbcw.so"}
 
 
-def _hold_address() -> tuple[socket.socket, str]:
-    """A loopback address that no other instance of this host uses, and the socket that holds it."""
-    for number in range(256 * 254):
-        index = (os.getpid() * 7 + number) % (256 * 254)
-        address = f"127.77.{index // 254}.{index % 254 + 1}"
-        held = socket.socket()
-        try:
-            held.bind((address, HELD_PORT))
-            held.listen()
-        except OSError:
-            held.close()
-        else:
-            return held, address
-    raise RuntimeError("no loopback address is free in 127.77.0.0/16")
-
-
-class Asterisk:
+class Asterisk(Server):
     """One Asterisk of release 16 or 22.
 
     `files` are configuration files that replace the templates of `tests/kit/asterisk` or stand beside them (name →
@@ -56,18 +40,16 @@ class Asterisk:
     def __init__(
         self,
         release: int,
-        home: Path,
+        home: Path | None = None,
         files: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         system_name: str = "",
     ) -> None:
+        self.root = rootfs.root(RELEASES[release])
+        super().__init__(home)
         self.release = release
         self.system_name = system_name
-        self.home = home
-        self.root = rootfs.root(RELEASES[release])
-        self._held, self.address = _hold_address()
         self._environment = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
-        self._process: subprocess.Popen[bytes] | None = None
         for folder in (
             "etc",
             "lib",
@@ -82,7 +64,7 @@ class Asterisk:
             "spool/outgoing",
             "spool/tmp",
         ):
-            (home / folder).mkdir(parents=True, exist_ok=True)
+            (self.home / folder).mkdir(parents=True, exist_ok=True)
         texts = {path.name: path.read_text() for path in TEMPLATES.glob("*.conf")}
         for path in (TEMPLATES / str(release)).glob("*.conf"):
             texts[path.name] += path.read_text()
@@ -90,12 +72,6 @@ class Asterisk:
             self.configure(name, text)
 
     # where things are
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running instance."""
-        assert self._process is not None, "Asterisk is not running"
-        return self._process.pid
 
     @property
     def cel_csv(self) -> Path:
@@ -138,102 +114,38 @@ class Asterisk:
             text = text.replace(f"@{token}@", value)
         (self.home / "etc" / name).write_text(text)
 
-    def log_to_database(
-        self, kind: str, connection: Mapping[str, str | int], cel: str = "cel", cdr: str = "cdr"
-    ) -> None:
-        """CEL and CDR also go to tables by ODBC (cel_odbc, cdr_adaptive_odbc), from the next start on.
+    def log_to_database(self, database: Database, cel: str = "cel", cdr: str = "cdr", options: str = "") -> None:
+        """CEL and CDR also go to these tables by ODBC (cel_odbc, cdr_adaptive_odbc; 22 only), from the next start on.
 
-        `kind` is `mariadb` or `postgresql`; `connection` holds the driver's own keys (SERVER, PORT, DATABASE, UID,
-        PWD).
+        `options` are further lines of cdr_adaptive_odbc.conf (`alias start => calldate`).
         """
-        driver = self._found(f"usr/lib/*/odbc/{ODBC_DRIVERS[kind]}")
-        user, password = connection.get("UID", ""), connection.get("PWD", "")
-        keys = "".join(f"{key} = {value}\n" for key, value in connection.items())
-        self.configure("odbc.ini", f"[calls]\nDriver = {driver}\n{keys}")
+        driver = self._found(f"usr/lib/*/odbc/{ODBC_DRIVERS[database.kind]}")
+        keys = "".join(f"{key} = {value}\n" for key, value in database.odbc.items())
+        login = f"username => {database.user}\npassword => {database.password}\npre-connect => yes\n"
         self.configure("odbcinst.ini", "")
-        self.configure(
-            "res_odbc.conf",
-            f"[calls]\nenabled => yes\ndsn => calls\nusername => {user}\npassword => {password}\npre-connect => yes\n",
-        )
+        self.configure("odbc.ini", f"[calls]\nDriver = {driver}\n{keys}")
+        self.configure("res_odbc.conf", f"[calls]\nenabled => yes\ndsn => calls\n{login}")
         self.configure("cel_odbc.conf", f"[calls]\nconnection = calls\ntable = {cel}\n")
-        self.configure(
-            "cdr_adaptive_odbc.conf", f"[calls]\nconnection = calls\ntable = {cdr}\nalias start => calldate\n"
-        )
+        self.configure("cdr_adaptive_odbc.conf", f"[calls]\nconnection = calls\ntable = {cdr}\n{options}\n")
         self._environment |= {"ODBCSYSINI": str(self.home / "etc"), "ODBCINI": str(self.home / "etc" / "odbc.ini")}
 
     # life
 
-    def start(self, timeout: float = 60) -> None:
+    def start(self) -> None:
         """Starts it and returns when it is fully booted."""
-        with (self.home / "log" / "console").open("ab") as console:
-            self._process = subprocess.Popen(
-                [*self._program, "-f", "-C", str(self.home / "etc" / "asterisk.conf")],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                env=self._environment,
-                cwd=self.home,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + timeout
-        while "fully booted" not in self._remote("core waitfullybooted", timeout).stdout:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                said = (self.home / "log" / "console").read_text(errors="replace")[-2000:]
-                self.kill()
-                raise RuntimeError(f"Asterisk {self.release} did not boot:\n{said}")
-            time.sleep(0.05)
+        self.launch([*self._program, "-f", "-C", str(self.home / "etc" / "asterisk.conf")], self._environment)
+        until(self._booted, within=60, what=f"Asterisk {self.release} is booted")
 
-    def stop(self, timeout: float = 20) -> None:
+    def _booted(self) -> bool:
+        if not self.running:
+            raise RuntimeError(f"Asterisk {self.release} did not boot:\n{self.console[-2000:]}")
+        return "fully booted" in self._remote("core waitfullybooted", 60).stdout
+
+    def stop(self, timeout: float = 30) -> None:
         """`core stop now`: calls in progress are hung up, CEL and CDR are written."""
-        if self._process is None:
-            return
-        self._remote("core stop now", timeout)
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
-        finally:
-            self._process = None
-
-    def kill(self) -> None:
-        """SIGKILL: a crash."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-            (self.home / "run" / "asterisk.ctl").unlink(missing_ok=True)
-
-    def restart(self) -> None:
-        """Stops and starts again, same folder, same address."""
-        self.stop()
-        self.start()
-
-    def freeze(self) -> None:
-        """SIGSTOP: alive for the kernel, silent for everyone else."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """SIGCONT after `freeze`."""
-        os.kill(self.pid, signal.SIGCONT)
-
-    def __enter__(self) -> Asterisk:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stops it and gives its address back."""
-        try:
-            self.stop()
-        finally:
-            self.kill()
-            self._held.close()
+            self._remote("core stop now", timeout)
+            self._gone(timeout)
 
     # talking to it
 
@@ -250,11 +162,7 @@ class Asterisk:
 
     def wait_idle(self, timeout: float = 20) -> None:
         """Returns when no channel lives any more."""
-        deadline = time.monotonic() + timeout
-        while self.channels():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"channels still live after {timeout} s:\n{self.cli('core show channels')}")
-            time.sleep(0.1)
+        until(lambda: self.channels() == 0, within=timeout, what="no channel lives any more")
 
     @contextlib.contextmanager
     def manager(self, user: str = "tester", secret: str = "tester") -> Iterator[Manager]:
