@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from urllib.parse import quote
 from asterisk_connector.errors import Misconfigured
 
 NAME = "calls.db"
+_PAGE = 4096
 
 _BLOCKED = {
     sqlite3.SQLITE_FULL,
@@ -47,12 +49,18 @@ def writing(path: Path) -> sqlite3.Connection:
     """The connection that writes; statements run in explicit transactions only."""
     db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
+        db.execute(f"PRAGMA page_size={_PAGE}")
         # Takes effect on a new file only: freed pages can be given back in small steps instead of a VACUUM.
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
+        # The log is folded in once it has 1000 pages, on small file systems much earlier: a log that takes the last
+        # free block leaves none to fold it into, and only somebody else's deleting would free the state (F1).
+        disk = os.statvfs(path.parent)
+        log = max(16, min(1000, disk.f_blocks * disk.f_frsize // _PAGE // 16))
+        db.execute(f"PRAGMA wal_autocheckpoint={log}")
         # A log blown up by a long reader is cut back after the next checkpoint.
-        db.execute("PRAGMA journal_size_limit=16777216")
+        db.execute(f"PRAGMA journal_size_limit={4 * log * _PAGE}")
         db.execute("PRAGMA cache_size=-8000")
     except BaseException:
         db.close()

@@ -95,36 +95,39 @@ def _rebuild(path: Path, safe: dict[str, bytes]) -> int:
     building = path.with_name(path.name + ".repairing")
     headless = path.with_name(path.name + ".headless")
     _remove(building, headless)
-    kept, complete = 0, False
+    kept, broken = 0, set(_TABLES)
     building.touch(mode=0o640)
     with closing(database.writing(building)) as new:
         database.migrate(new, str(building))
-        if path.exists():
+        for source in (path, headless):
+            if not path.exists() or (source is headless and not _give_header(path, headless, building)):
+                break
             try:
-                kept, complete = _salvage(path, new)
+                kept, broken = _salvage(source, new)
+                break
             except sqlite3.DatabaseError as error:
                 if not database.is_damaged(error):
                     raise
-                _give_header(path, headless, building)
-                kept, complete = _salvage(headless, new)
         new.execute("BEGIN")
-        if not complete:
+        if broken & _INTAKE:
             new.executemany(
                 "INSERT INTO position (source, value) VALUES (?, ?)"
                 " ON CONFLICT (source) DO UPDATE SET value = excluded.value",
                 list(safe.items()),
             )
         _reconcile(new)
+        if "delivery" in broken:
+            _owe_again(new)
         new.execute("COMMIT")
     _remove(headless)
     building.replace(_repaired(path))
     return kept
 
 
-def _salvage(path: Path, new: sqlite3.Connection) -> tuple[int, bool]:
-    """Copies what can be read; how many rows, and whether all of the intake was there."""
-    kept, complete = 0, True
-    with closing(database.writing(path)) as old:
+def _salvage(path: Path, new: sqlite3.Connection) -> tuple[int, set[str]]:
+    """Copies what can be read; how many rows, and the tables that were not whole."""
+    kept, broken = 0, set[str]()
+    with closing(database.reading(path)) as old:
         old.execute("SELECT count(*) FROM sqlite_master").fetchone()
         for table in _TABLES:
             columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
@@ -141,8 +144,9 @@ def _salvage(path: Path, new: sqlite3.Connection) -> tuple[int, bool]:
                     new.executemany(insert, good)
             new.execute("COMMIT")
             kept += new.total_changes - before
-            complete = complete and (whole or table not in _INTAKE)
-    return kept, complete
+            if not whole:
+                broken.add(table)
+    return kept, broken
 
 
 def _readable(old: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[list[tuple[object, ...]] | None]:
@@ -150,10 +154,9 @@ def _readable(old: sqlite3.Connection, table: str, columns: list[str]) -> Iterat
     key = columns[0]
     for order in ("ASC", "DESC"):
         select = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {key} {order}"  # noqa: S608
+        piece: list[tuple[object, ...]] = []
         try:
-            found = old.execute(select)
-            piece: list[tuple[object, ...]] = []
-            for row in found:
+            for row in old.execute(select):
                 piece.append(row)
                 if len(piece) == _PIECE:
                     yield piece
@@ -188,12 +191,25 @@ def _reconcile(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM member WHERE call NOT IN (SELECT id FROM call)")
 
 
-def _give_header(path: Path, copy: Path, sound: Path) -> None:
-    """Copies the file with its first 100 bytes taken from a database of the same kind (F6).
+def _owe_again(db: sqlite3.Connection) -> None:
+    """Opens every call that may have been owed, so that assembly ships it again: better twice than never.
+
+    Without its digest a call counts as changed. Calls whose rows were trimmed are older than any delivery gets.
+    """
+    db.execute(
+        "UPDATE call SET state = 'open', digest = x'' WHERE state = 'settled' AND phase IS NOT NULL AND raw = 1"
+        " AND id NOT IN (SELECT call FROM delivery)"
+    )
+
+
+def _give_header(path: Path, copy: Path, sound: Path) -> bool:
+    """Copies the file with its first 100 bytes taken from a database of the same kind (F6); False for an empty one.
 
     All our files have the same page size, encoding and vacuum mode; the number of pages is the file's, the list of
     free pages is forgotten, which reading does not need (SQLite file format, §1.3).
     """
+    if path.stat().st_size <= _HEADER:
+        return False
     shutil.copyfile(path, copy)
     with sound.open("rb") as file:
         header = bytearray(file.read(_HEADER))
@@ -203,6 +219,7 @@ def _give_header(path: Path, copy: Path, sound: Path) -> None:
     header[92:96] = header[24:28]
     with copy.open("r+b") as file:
         file.write(header)
+    return True
 
 
 def _swap(path: Path, stamp: str) -> str:

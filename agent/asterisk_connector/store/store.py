@@ -35,7 +35,7 @@ from asterisk_connector.store.words import (
     Settlement,
     Unreadable,
 )
-from asterisk_connector.store.writer import Writer
+from asterisk_connector.store.writer import Writer, mark_suspect
 
 T = TypeVar("T")
 _DEFAULT = Limits()
@@ -82,17 +82,8 @@ class Store:
         except OSError as error:
             raise Transient(f"The state directory {directory} cannot be used now: {error}") from error
         try:
-            repair.heal(path, directory / _SAFE, notify, clock.now())
-            # SQLite gives the log and the index of the log the mode of the database.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
-            db = database.writing(path)
-            try:
-                database.migrate(db, str(directory))
-                numbers = intake.Numbers.after(db)
-                writer = Writer(db, path, clock=clock, notify=notify, limits=limits)
-            except BaseException:
-                db.close()
-                raise
+            db, numbers = _sound(directory, notify, clock.now())
+            writer = Writer(db, path, clock=clock, notify=notify, limits=limits)
         except PermissionError as error:
             lock.close()
             raise _unusable(directory, error) from error
@@ -284,6 +275,16 @@ class Store:
             self._notify(notice)
         return bool(done)
 
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing can be written now (no room, a failing disk); it goes on by itself."""
+        return self._writer is not None and self._writer.blocked
+
+    @property
+    def broken(self) -> bool:
+        """Whether the file was found damaged; closing and opening again repairs it."""
+        return self._writer is not None and self._writer.broken
+
     def close(self) -> None:
         """Finishes what is being written; whoever waits for space gets Stopping. The directory is free then."""
         # The last connection to close folds the log into the database, and only the writer's can.
@@ -315,6 +316,25 @@ class Store:
             if self._writer is None:
                 raise
             raise self._writer.condemn(error) from error
+
+
+def _sound(directory: Path, notify: Notify, now: Micros) -> tuple[sqlite3.Connection, intake.Numbers]:
+    """The database, repaired and migrated; damage the check did not find may show when it is first read."""
+    path = directory / database.NAME
+    for again in (True, False):
+        repair.heal(path, directory / _SAFE, notify, now)
+        # SQLite gives the log and the index of the log the mode of the database.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+        db = database.writing(path)
+        try:
+            database.migrate(db, str(directory))
+            return db, intake.Numbers.after(db)
+        except BaseException as error:
+            db.close()
+            if not (again and isinstance(error, sqlite3.DatabaseError) and database.is_damaged(error)):
+                raise
+            mark_suspect(path)
+    raise AssertionError("the second round returns or raises")
 
 
 def _counts(db: sqlite3.Connection) -> Counts:

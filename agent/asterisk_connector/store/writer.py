@@ -28,7 +28,7 @@ from asterisk_connector.store.words import Limits
 T = TypeVar("T")
 LONGEST_PAUSE = 5.0
 _SHORTEST_PAUSE = 0.1
-_SPACE_CHECKED = 1.0
+_ROOM_CHECKED = 1.0
 _TOGETHER = 256
 _MAKE_ROOM = "Free space on the file system of the state directory; reading goes on by itself then."
 
@@ -62,7 +62,6 @@ class Writer:
         self._closing = False
         self._broken: Corrupt | None = None
         self._blocked_since: float | None = None
-        self._roomy_until = 0.0
         self._stuck = False
         self._held = False
         self._pause = _SHORTEST_PAUSE
@@ -84,6 +83,16 @@ class Writer:
             self._changed.notify()
         result: T = job.future.result()
         return result
+
+    @property
+    def blocked(self) -> bool:
+        """Whether commits do not get through now."""
+        return self._blocked_since is not None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the file is damaged and no work is taken any more."""
+        return self._broken is not None
 
     def condemn(self, error: Exception) -> Corrupt:
         """Takes no more work: the file is damaged. The next `Store.open` will look into it; returns what to raise."""
@@ -129,20 +138,19 @@ class Writer:
                     jobs += _first(self._growth)
                 if jobs or self._closing:
                     return jobs
-                retry = self._stuck or bool(self._growth)
-                if not self._changed.wait(self._pause if retry else None):
+                if not self._changed.wait(self._patience()):
                     self._stuck = self._held = False
 
+    def _patience(self) -> float | None:
+        if self._stuck or self._held:
+            return self._pause
+        return _ROOM_CHECKED if self._growth else None
+
     def _has_room(self) -> bool:
-        now = self._clock.monotonic()
-        if self._path is None or now < self._roomy_until:
-            return True
-        reason = _crowded(self._db, self._path, self._limits)
+        reason = _crowded(self._db, self._path, self._limits) if self._path else ""
         if reason:
             self._block(reason)
-            return False
-        self._roomy_until = now + _SPACE_CHECKED
-        return True
+        return not reason
 
     def _perform(self, jobs: list[_Job]) -> None:
         try:
@@ -173,7 +181,6 @@ class Writer:
             self._held = True
             # What was tried without growth will not fit a moment later either.
             self._stuck = not growth
-            self._roomy_until = 0.0
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _transact(self, jobs: Iterable[_Job]) -> None:
