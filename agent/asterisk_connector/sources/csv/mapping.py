@@ -117,6 +117,8 @@ def is_header(row: Sequence[str]) -> bool:
 
 STOCK = Mapping(("type", "at", *_MIDDLE, "uniqueid", "linkedid", *_ENDINGS[4]))
 """The 20 columns of `cel_custom.conf.sample`."""
+SIPSTACK = Mapping(("type", "at", *_MIDDLE, "uniqueid", "linkedid", *_ENDINGS[3]))
+"""The 19 columns of SIPSTACK's instructions, in both their spellings."""
 
 
 def detect_mapping(row: Sequence[str]) -> Mapping | None:

@@ -1,0 +1,376 @@
+"""One path as one endless file, whatever is done to it: renamed, cut, copied away, deleted, compressed, made anew.
+
+- A queue of generations, oldest first. Each is read to its end before the next, and stays open LINGER seconds after
+  the path left it: a writer that had it open may still finish a row.
+- Every row's bytes are given once: a generation is known by its beginning (`identity`), wherever rotation put it.
+- Nothing is guessed about bytes that are gone: `FileTruncated.unread` says how many.
+- `stat` decides when there is nothing more to read; hints only decide when to look (law 5).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_ISREG
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from asterisk_connector.clock import Clock
+from asterisk_connector.errors import Misconfigured, Transient
+from asterisk_connector.notices import FileMissing, FileRotated, FileTruncated, Notify
+from asterisk_connector.sources.follow.generation import Generation
+from asterisk_connector.sources.follow.identity import Mark, Sibling, first_line, name_of, siblings
+
+LINGER = 2.0
+_REMEMBERED = 16
+
+
+class Chunk(NamedTuple):
+    """Bytes of one generation from `offset` on."""
+
+    generation: Generation
+    offset: int
+    data: bytes
+
+
+class Ended(NamedTuple):
+    """A generation was read to its end and nothing will be added. `heir` took its place in the same inode, if any."""
+
+    generation: Generation
+    heir: Generation | None
+
+
+class Trail(Struct, frozen=True, array_like=True):
+    """What is remembered over a restart: files not read to their end, and which are done with.
+
+    `horizon` is the time (nanoseconds, as files have it) before which rotated files are none of our business.
+    """
+
+    marks: tuple[Mark, ...] = ()
+    horizon: int = 0
+    done: tuple[str, ...] = ()
+
+
+class Follower:
+    """Reads a path forwards for ever. Not for several threads."""
+
+    def __init__(self, path: Path, source: str, notify: Notify, clock: Clock) -> None:
+        self.path = path
+        self._source = source
+        self._notify = notify
+        self._clock = clock
+        self.generations: list[Generation] = []
+        self.horizon = 0
+        self.done: tuple[str, ...] = ()
+        self._current: Generation | None = None
+        self._told_missing = False
+
+    def open(self, trail: Trail | None) -> None:
+        """Finds again what `trail` remembers; without one, begins at the file as it is now, at its first byte.
+
+        Raises Transient where something cannot be read, Misconfigured where the path is no file.
+        """
+        self.close()
+        with told(self.path):
+            if trail is None:
+                self._begin()
+                return
+            self.horizon, self.done = trail.horizon, trail.done
+            there = False
+            for number, mark in enumerate(trail.marks):
+                before, there = there, self._resume(mark, last=number == len(trail.marks) - 1)
+                if there and not before:
+                    self.generations[-1].continues = False
+
+    def close(self) -> None:
+        """Gives all handles back."""
+        for generation in self.generations:
+            generation.close()
+        self.generations = []
+        self._current = None
+
+    def read(self, limit: int) -> Chunk | Ended | None:
+        """The next bytes (at most `limit`), the end of a generation, or None when there is nothing now.
+
+        Raises Transient for what cannot be read at the moment; reading goes on from the same place later.
+        """
+        with told(self.path):
+            found = self._next(limit)
+            while found is None and self._look():
+                found = self._next(limit)
+            return found
+
+    def _next(self, limit: int) -> Chunk | Ended | None:
+        for generation in self.generations:
+            if generation.continues:  # its predecessor's last bytes may be the beginning of its first record
+                return None
+            if not (generation.head or generation.final) and self._adopt_copies(generation):
+                return self._next(limit)
+            offset = generation.offset
+            data = generation.read(limit)
+            if data:
+                return Chunk(generation, offset, data)
+            if generation.final or (
+                generation.left_at is not None and self._clock.monotonic() - generation.left_at >= LINGER
+            ):
+                return self._end(generation)
+        return None
+
+    def _end(self, generation: Generation) -> Ended:
+        index = self.generations.index(generation)
+        heir = self.generations[index + 1] if index + 1 < len(self.generations) else None
+        if heir is not None and not heir.continues:
+            heir = None
+        if heir is not None:
+            heir.continues = False
+        del self.generations[index]
+        if generation is self._current:
+            self._current = None
+        if generation.damaged:
+            self._notify(FileTruncated(self._source, str(generation.path), max(0, generation.size - generation.offset)))
+        elif generation.left_at is not None:
+            self._notify(FileRotated(self._source, str(self.path)))
+        if generation.head:
+            self.done = (*self.done, name_of(generation.head))[-_REMEMBERED:]
+        generation.close()
+        return Ended(generation, heir)
+
+    def _begin(self) -> None:
+        self.horizon = 1 + max((sibling.mtime for sibling in siblings(self.path)), default=-1)
+        self.done = ()
+        if self._status() is not None:
+            self._enter()
+
+    def _status(self) -> os.stat_result | None:
+        try:
+            status = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not S_ISREG(status.st_mode):
+            raise Misconfigured(f"{self.path} is not a file", hint="give the path of the file that Asterisk writes")
+        return status
+
+    def _look(self) -> bool:
+        """Compares what the path names now with what is being read; whether there may be something new to read."""
+        for generation in self.generations:
+            if not (generation.final or generation.begins_as_before()):
+                self._replace_cut(generation)
+                return True
+        status = self._status()
+        current = self._current
+        if status is None:
+            if current is not None:
+                self._leave(current)
+            elif not self._told_missing:
+                self._told_missing = True
+                self._notify(FileMissing(self._source, str(self.path)))
+            return self._adopt_rotated(None)
+        if current is not None and current.is_same_file(status):
+            current.refresh()
+            return current.size > current.offset
+        if current is not None:
+            self._leave(current)
+        try:
+            self._enter()
+        except FileNotFoundError:  # gone since we looked: look again
+            return True
+        return True
+
+    def _leave(self, generation: Generation) -> None:
+        generation.left_at = self._clock.monotonic()
+        self.horizon = max(self.horizon, generation.mtime)
+        self._current = None
+
+    def _enter(self) -> None:
+        """The path names a file not met yet: what was made and rotated away in between comes first."""
+        generation = Generation(self.path)
+        try:
+            self._adopt_rotated(generation)
+        except OSError:
+            generation.close()
+            raise
+        self.generations.append(generation)
+        self._current = generation
+        self._told_missing = False
+
+    def _adopt_rotated(self, newest: Generation | None) -> bool:
+        """Takes in files that were made and rotated away between two looks; whether there were any."""
+        strangers = self._strangers(newest)
+        for stranger in strangers:
+            stranger.left_at = self._clock.monotonic()
+        self.generations += strangers
+        return bool(strangers)
+
+    def _adopt_copies(self, empty: Generation) -> bool:
+        """A file that was empty when we looked may have been filled, copied and cut since, and nothing of it shows."""
+        status = self._status()
+        if (status is None or not empty.is_same_file(status)) and self._own_order(empty) is None:
+            return False  # deleted: nothing tells what is older than it
+        copies = self._strangers(empty)
+        if copies:
+            for copy in copies:
+                copy.final = copy.continues = True
+            copies[0].continues = False
+            empty.continues = True
+            at = self.generations.index(empty)
+            self.generations[at:at] = copies
+        return bool(copies)
+
+    def _strangers(self, newest: Generation | None) -> list[Generation]:
+        """Rotated files younger than the horizon, older than `newest`, neither done nor being read; oldest first."""
+        known = [*self.generations, *([newest] if newest is not None else [])]
+        inodes = {(generation.device, generation.inode) for generation in known}
+        limit = self._own_order(newest) if newest is not None else None
+
+        def wanted(sibling: Sibling) -> bool:
+            before = limit is None or sibling.order < limit
+            return before and sibling.mtime >= self.horizon and (sibling.device, sibling.inode) not in inodes
+
+        met = {*self.done, *(name_of(generation.head or generation.peek(256)) for generation in known), ""}
+        found: list[Generation] = []
+        for generation in self._open_siblings(wanted):
+            name = name_of(generation.peek(256))
+            if name in met:
+                generation.close()
+                continue
+            met.add(name)
+            self.horizon = max(self.horizon, generation.mtime)
+            found.append(generation)
+        return found
+
+    def _own_order(self, generation: Generation) -> tuple[int, int, bool, str] | None:
+        """Where a file stands among the rotated ones; None while it is not one of them."""
+        for sibling in siblings(self.path):
+            if (sibling.device, sibling.inode) == (generation.device, generation.inode):
+                return sibling.order
+        return None
+
+    def _open_siblings(self, wanted: Callable[[Sibling], bool]) -> list[Generation]:
+        """Opens the wanted siblings, oldest first. Raises OSError where one cannot be read.
+
+        A rotation in the middle shifts names under our hands; then the list is made again.
+        """
+        while True:
+            opened: list[Generation] = []
+            try:
+                for sibling in filter(wanted, siblings(self.path)):
+                    opened.append(Generation(sibling.path))
+                    if (opened[-1].device, opened[-1].inode) != (sibling.device, sibling.inode):
+                        raise FileNotFoundError
+            except FileNotFoundError:
+                _close(opened)
+                continue
+            except OSError:
+                _close(opened)
+                raise
+            return opened
+
+    def _replace_cut(self, cut: Generation) -> None:
+        """The file was cut in place (copytruncate, `> file`), perhaps more than once, and may have grown since."""
+        owed = max(0, cut.size - cut.offset)
+        fresh = cut.again()
+        now = fresh.peek(len(cut.head))
+        between: list[Generation] = []
+        try:
+            if cut.head.startswith(now) and len(now) > len(first_line(cut.head)):
+                # Only its end was cut off: what is left was read before.
+                fresh.head, fresh.turn, fresh.offset = now, cut.turn + 1, min(fresh.size, cut.offset)
+            else:
+                fresh.continues = True
+                copy = self._find(cut.head, cut.offset, but=cut)
+                if copy is not None:
+                    owed = 0
+                    self.horizon = max(self.horizon, copy.mtime)
+                    cut.move_to(copy)
+                else:
+                    self.horizon = max(self.horizon, cut.mtime)
+                between = self._strangers(fresh)
+        except OSError:
+            fresh.close()
+            raise
+        for generation in between:
+            generation.final = generation.continues = True
+        if not cut.final:
+            cut.cut_off()
+        self._notify(FileTruncated(self._source, str(self.path), owed))
+        at = self.generations.index(cut) + 1
+        self.generations[at:at] = [*between, fresh]
+        if cut is self._current:
+            self._current = fresh
+        cut.left_at = None
+
+    def _find(self, head: bytes, offset: int, but: Generation | None = None) -> Generation | None:
+        """The sibling that begins with `head` and reaches to `offset`. Raises OSError where one cannot be read."""
+        found: Generation | None = None
+        if not head:
+            return found
+        inode = (but.device, but.inode) if but is not None else None
+
+        def wanted(sibling: Sibling) -> bool:
+            return (sibling.device, sibling.inode) != inode and (sibling.packed or sibling.size >= offset)
+
+        for generation in self._open_siblings(wanted):
+            if found is None and generation.peek(len(head)) == head:
+                found = generation
+            else:
+                generation.close()
+        return found
+
+    def _resume(self, mark: Mark, *, last: bool) -> bool:
+        """Finds the file of a mark, at the path or where rotation has put it; whether it is still there."""
+        self.horizon = max(self.horizon, mark.mtime)
+        status = self._status()
+        at_path = Generation(self.path) if status is not None else None
+        if at_path is not None:
+            at_path.take_up(mark)
+            same = (at_path.device, at_path.inode) == (mark.device, mark.inode)
+            intact = at_path.begins_as_before()
+            if (same and (last or intact)) or (mark.head and intact):
+                if not intact:  # cut while nobody looked: the first look will see it and needs the size it had
+                    at_path.size = mark.size
+                self.generations.append(at_path)
+                self._current = at_path
+                return True
+            at_path.close()
+        found = self._find(mark.head, mark.offset) if mark.head else self._same_inode(mark)
+        if found is None:
+            unread = max(0, mark.size - mark.offset)
+            if unread:
+                self._notify(FileTruncated(self._source, str(self.path), unread))
+            return False
+        found.take_up(mark)
+        found.left_at = self._clock.monotonic()
+        self.horizon = max(self.horizon, found.mtime)
+        self.generations.append(found)
+        return True
+
+    def _same_inode(self, mark: Mark) -> Generation | None:
+        """A file that had no head yet when it was last seen, under its new name."""
+        found = self._open_siblings(lambda sibling: (sibling.device, sibling.inode) == (mark.device, mark.inode))
+        _close(found[1:])
+        return found[0] if found else None
+
+
+def _close(generations: Sequence[Generation]) -> None:
+    for generation in generations:
+        generation.close()
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turns the system's refusals into sentences for the operator."""
+    try:
+        yield
+    except PermissionError as error:
+        raise Transient(
+            f"{error.filename or path} cannot be read: permission denied; add the service's user to the file's group "
+            "(usually: adduser asterisk-connector asterisk) and restart the service"
+        ) from error
+    except OSError as error:
+        raise Transient(
+            f"{error.filename or path} cannot be read: {error.strerror or error}; "
+            "look at the disk (dmesg, df) and at the permissions of its directory"
+        ) from error
