@@ -17,11 +17,12 @@ from typing import Protocol
 
 import msgspec
 
+from asterisk_connector.assembly.restarts import Restarts
 from asterisk_connector.call import Call, encode
 from asterisk_connector.clock import Clock
 from asterisk_connector.delivery.shipping import COMPLETE, Shipped, ShippingPolicy, plan
 from asterisk_connector.notices import CallCompleted, CallOpened, CallRevised, EvidenceTooLate, Notice, Notify
-from asterisk_connector.records import Micros, Record
+from asterisk_connector.records import CelEvent, Micros, Record
 from asterisk_connector.store.store import Store
 from asterisk_connector.store.words import Appended, KnownCall, Owed, Settlement
 from asterisk_connector.supervise import ROUND_SECONDS, Worker
@@ -47,6 +48,9 @@ class Progress(Protocol):
     def observe(self, record: Record, now: Micros) -> None:
         """A row of the call arrived at `now`."""
 
+    def restarted(self, at: Micros) -> None:
+        """Asterisk started anew at this instant."""
+
     def verdict(self, now: Micros) -> Verdict:
         """Whether the call has ended."""
 
@@ -56,8 +60,8 @@ class Rules:
     """The pure middle, as configured. `sinks` are owed each call that is shipped."""
 
     progress: Callable[[], Progress]
-    assemble: Callable[[Sequence[Record], Verdict], Call]
-    enrich: Callable[[Call], Call]
+    tell: Callable[[Sequence[Record], str | None, Micros | None], Call]
+    """Records of a call, the rule that closed it as incomplete, and now while it runs: the call, enriched."""
     shipping: ShippingPolicy
     sinks: tuple[str, ...]
 
@@ -90,6 +94,7 @@ class Assembler:
         self._batches: queue.Queue[Appended | None] = queue.Queue(_BATCHES_WAITING)
         self._open: dict[int, _Open] = {}
         self._due: list[tuple[Micros, int]] = []
+        self._restarts = Restarts()
         self.worker = Worker(
             "assembler", self._round, wake=self._wake, clock=clock, notify=notify, reset=self._remember
         )
@@ -122,7 +127,17 @@ class Assembler:
         changed = self._next_batches()
         for appended in changed:
             self._follow(appended)
+        self._watch_restarts()
         self._settle_due()
+
+    def _watch_restarts(self) -> None:
+        """What a process of Asterisk that is gone left open will never end (call semantics, rule 4)."""
+        now = self._clock.now()
+        at = self._restarts.proven(now)
+        if at is not None:
+            for call, known in self._open.items():
+                known.progress.restarted(at)
+                self._schedule(call, known, now)
 
     def _next_batches(self) -> list[Appended]:
         now = self._clock.now()
@@ -155,6 +170,8 @@ class Assembler:
                 known = self._open[call] = _Open(self.rules.progress(), update_at=self._first_update(now))
             for record in records:
                 known.progress.observe(record, now)
+                if isinstance(record, CelEvent) and record.type == "CHAN_START":
+                    self._restarts.observe(record.uniqueid, now)
             if self.rules.shipping.mode == "progressive":
                 known.update_at = min(known.update_at or now, max(now, known.looked_at + _LOOKS_APART))
             self._schedule(call, known, now)
@@ -226,7 +243,11 @@ class Assembler:
         if known.trimmed:
             # The rows still there tell less than what was told already.
             return _Look(_unchanged(known, last, "settled"), (EvidenceTooLate(known.call_id),))
-        told = self.rules.enrich(self.rules.assemble([record for _, record in rows], verdict))
+        told = self.rules.tell(
+            [record for _, record in rows],
+            verdict.reason if verdict.ended and not verdict.complete else None,
+            None if verdict.ended else now,
+        )
         before = Shipped(known.revision, known.digest, known.phase, known.shipped_at)
         decision = plan(before, told, ended=verdict.ended, now=now, policy=self.rules.shipping)
         if not verdict.ended:

@@ -31,11 +31,6 @@ def rows() -> Iterator[tuple[float, bytes]]:
         yield float(offset), row
 
 
-def linkedids() -> set[str]:
-    """Every linkedid of the recording, as the recording counts them (before they are moved to now)."""
-    return {next(csv.reader([row.decode()]))[15] for _, row in rows()}
-
-
 class Player:
     """Writes the recording below `directory`, in the time it took, divided by `speed`."""
 
@@ -50,21 +45,20 @@ class Player:
         self.written = 0
         self.rotations = 0
         self.epoch = 0
+        self.last_written: dict[str, float] = {}
+        """Monotonic time of the last row of each linkedid."""
 
     @property
     def total(self) -> int:
         return len(self._rows)
 
-    def moved(self, linkedid: str) -> str:
-        """A linkedid of the recording as it was written."""
-        return self._move(linkedid.encode()).decode()
-
     def play(self) -> None:
         """Writes everything, or until `stop`."""
         self.cel.parent.mkdir(parents=True, exist_ok=True)
         self.monitor.mkdir(parents=True, exist_ok=True)
-        self.epoch = self._clock.now() // 1_000_000 + 1
-        start = self._clock.monotonic()
+        now = self._clock.now()
+        self.epoch = now // 1_000_000 + 1  # a uniqueid holds whole seconds, so the recording begins on one
+        start = self._clock.monotonic() + self.epoch - now / 1_000_000
         for offset, row in self._rows:
             if self._stop.wait(max(0.0, start + offset / self._speed - self._clock.monotonic())):
                 return
@@ -74,7 +68,9 @@ class Player:
             with self.cel.open("ab") as file:
                 file.write(moved + b"\n")
             self.written += 1
-            self._record(next(csv.reader([moved.decode()])))
+            cells = next(csv.reader([moved.decode()]))
+            self.last_written[cells[15]] = self._clock.monotonic()
+            self._record(cells)
 
     def stop(self) -> None:
         self._stop.set()

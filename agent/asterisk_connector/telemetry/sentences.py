@@ -18,6 +18,9 @@ from asterisk_connector.notices import Notice
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 """Priorities of syslog(3)."""
 
+LEVELS = {"error": ERROR, "warning": WARNING, "info": INFO, "debug": DEBUG}
+"""The configuration's `log.level`: the least important priority that is told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:

@@ -1,0 +1,176 @@
+"""The whole agent: builds its parts from the settings, starts and stops them in order, and changes them on reload.
+
+- Order of start: store, couriers, assembler, readers: what is owed goes out first, nothing is read that cannot be kept.
+- Order of stop: readers, assembler, couriers (what is in flight may finish), store. Nothing depends on a stop being
+  orderly: a kill is a normal way to end (law 3).
+- A reload restarts only the parts whose settings changed. A store that found itself damaged is opened anew, which
+  repairs it.
+- One thread calls `start`, `reload`, `tend` and `stop`.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from asterisk_connector import parts
+from asterisk_connector.assembler import Assembler
+from asterisk_connector.clock import SystemClock
+from asterisk_connector.config.model import Settings
+from asterisk_connector.delivery.courier import Courier
+from asterisk_connector.notices import ClockStepped, ConfigReloaded, Notify
+from asterisk_connector.reader import Reader
+from asterisk_connector.sinks.base import Sink
+from asterisk_connector.sources.base import Source
+from asterisk_connector.store.store import Store
+from asterisk_connector.supervise import STUCK_SECONDS, Worker
+
+DRAIN_SECONDS = 8.0
+_READING_ENDS_WITHIN = 2.0
+_KEEPING_INTERVAL = 60.0
+_SLEW = 0.5
+_STEP_ADOPTED_AFTER = 600.0
+
+
+class Agent:
+    """One running agent. `start` raises what the store and the parts raise; after it, trouble is told in notices."""
+
+    def __init__(self, settings: Settings, *, clock: SystemClock, notify: Notify) -> None:
+        self.settings = settings
+        self.store: Store
+        self.assembler: Assembler
+        self._clock = clock
+        self._notify = notify
+        self._readers: dict[str, Reader] = {}
+        self._couriers: dict[str, Courier] = {}
+        self._made_of: dict[str, object] = {}
+        self._keeper: Worker
+        self._nudge = threading.Event()
+        self._stepped_at: float | None = None
+
+    def start(self) -> None:
+        """Opens the state and begins to work."""
+        sinks = parts.sinks(self.settings, self._clock)
+        sources = parts.sources(self.settings, self._clock, self._notify)
+        built_sinks = {name: planned.build() for name, planned in sinks.items()}
+        built_sources = {name: planned.build() for name, planned in sources.items()}
+        rules = parts.rules(self.settings, self._notify)
+        self.store = Store.open(
+            self.settings.store.directory, clock=self._clock, notify=self._notify, limits=parts.limits(self.settings)
+        )
+        self._made_of = parts.made_of(sinks) | parts.made_of(sources)
+        for sink in built_sinks.values():
+            self._start_courier(sink)
+        self.assembler = Assembler(self.store, rules, owed=self._owed, clock=self._clock, notify=self._notify)
+        self.assembler.worker.start()
+        for source in built_sources.values():
+            self._start_reader(source)
+        self._nudge.clear()
+        self._keeper = Worker("keeper", self._keep, wake=self._nudge.set, clock=self._clock, notify=self._notify)
+        self._keeper.start()
+
+    def stop(self, deadline: float = DRAIN_SECONDS) -> None:
+        """Ends within about `deadline` seconds."""
+        until = self._clock.monotonic() + deadline
+        workers = self._workers()
+        for worker in workers:
+            worker.stop()
+        reading_until = self._clock.monotonic() + min(_READING_ENDS_WITHIN, deadline)
+        for worker in workers:
+            worker.join(max(0.05, reading_until - self._clock.monotonic()))
+        for courier in self._couriers.values():
+            courier.stop(max(0.05, until - self._clock.monotonic()))
+        self._readers.clear()
+        self._couriers.clear()
+        self.store.close()
+
+    def reload(self, settings: Settings) -> None:
+        """Puts new settings, which were checked, in force. Raises Misconfigured, and then nothing has changed."""
+        if settings.store != self.settings.store:
+            self.stop()
+            self.settings = settings
+            self.start()
+            self._notify(ConfigReloaded(("everything",)))
+            return
+        sinks = parts.sinks(settings, self._clock)
+        sources = parts.sources(settings, self._clock, self._notify)
+        planned = parts.made_of(sinks) | parts.made_of(sources)
+        changed = sorted(name for name in {*planned, *self._made_of} if planned.get(name) != self._made_of.get(name))
+        new_sinks = [plan.build() for name, plan in sinks.items() if name in changed]
+        new_sources = [plan.build() for name, plan in sources.items() if name in changed]
+        rules = parts.rules(settings, self._notify)
+        for name in changed:
+            if courier := self._couriers.pop(name, None):
+                courier.stop(DRAIN_SECONDS)
+            if reader := self._readers.pop(name, None):
+                reader.worker.stop()
+                reader.worker.join(_READING_ENDS_WITHIN)
+        if parts.rules_made_of(settings) != parts.rules_made_of(self.settings):
+            changed.append("assembler")
+        self.settings, self._made_of, self.assembler.rules = settings, planned, rules
+        for sink in new_sinks:
+            self._start_courier(sink)
+        for source in new_sources:
+            self._start_reader(source)
+        for courier in self._couriers.values():
+            courier.resume()
+        self._notify(ConfigReloaded(tuple(changed)))
+
+    def tend(self) -> list[str]:
+        """Looks after the parts, from time to time; the names of those that have not come round for too long."""
+        if self.store.broken:
+            self.stop(deadline=1.0)
+            self.start()
+        if self.store.blocked:
+            return []  # those who wait for room on the disk are not stuck
+        now = self._clock.monotonic()
+        stuck = [worker.name for worker in self._workers() if worker.silent_for > STUCK_SECONDS]
+        return stuck + [f"courier {n}" for n, c in self._couriers.items() if now - c.heartbeat > STUCK_SECONDS]
+
+    def sentence(self) -> str:
+        """The state of everything, in a sentence for `systemctl status`."""
+        counts = self.store.counts()
+        owed = sum(backlog.pending for backlog in counts.backlog.values())
+        dead = sum(counts.dead.values())
+        sinks = ", ".join(f"{name} {courier.state}" for name, courier in self._couriers.items()) or "no sink"
+        said = f"{len(self._readers)} sources, {counts.open_calls} open calls, {owed} deliveries owed ({sinks})"
+        if dead:
+            said += f", {dead} dead letters"
+        return f"state cannot be written, reading pauses; {said}" if self.store.blocked else said
+
+    def _workers(self) -> list[Worker]:
+        return [*(reader.worker for reader in self._readers.values()), self.assembler.worker, self._keeper]
+
+    def _start_courier(self, sink: Sink) -> None:
+        policy = parts.courier_policy(self.settings, sink.name)
+        courier = Courier(sink, self.store, clock=self._clock, notify=self._notify, policy=policy)
+        self._couriers[sink.name] = courier
+        courier.start()
+
+    def _start_reader(self, source: Source) -> None:
+        reader = Reader(source, self.store, touched=self.assembler.touched, clock=self._clock, notify=self._notify)
+        self._readers[source.name] = reader
+        reader.worker.start()
+
+    def _owed(self) -> None:
+        for courier in list(self._couriers.values()):
+            courier.wake()
+
+    def _keep(self) -> None:
+        """Lets old rows go, and watches the host's clock."""
+        self._nudge.wait(_KEEPING_INTERVAL)
+        self._watch_clock()
+        while not self._keeper.stopping and self.store.trim():
+            self._keeper.beat()
+
+    def _watch_clock(self) -> None:
+        """Follows small corrections; a step is adopted when it has stayed for a while (F56)."""
+        drift = self._clock.drift()
+        if abs(drift) < _SLEW:
+            self._clock.resync()
+            self._stepped_at = None
+        elif self._stepped_at is None:
+            self._stepped_at = self._clock.monotonic()
+            self._notify(ClockStepped(drift))
+        elif self._clock.monotonic() - self._stepped_at > _STEP_ADOPTED_AFTER:
+            self._clock.resync()
+            self._stepped_at = None

@@ -1,0 +1,128 @@
+"""`run`: the service itself, under systemd or by hand.
+
+- Signals are taken by the main thread alone, between its rounds: SIGTERM and SIGINT stop, a second one stops at once,
+  SIGHUP checks the configuration and puts it in force, or says why not and goes on with the old one.
+- systemd's watchdog is fed only while every part comes round (`supervise.STUCK_SECONDS`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from asterisk_connector import __version__
+from asterisk_connector.agent import Agent
+from asterisk_connector.cli import exit_codes
+from asterisk_connector.clock import SystemClock
+from asterisk_connector.config.finding import Finding, has_errors
+from asterisk_connector.config.load import load
+from asterisk_connector.config.model import DEFAULT_FILE, Settings
+from asterisk_connector.errors import ConnectorError
+from asterisk_connector.notices import ConfigRefused
+from asterisk_connector.systemd import ServiceNotifier
+from asterisk_connector.telemetry.journal import Journal
+from asterisk_connector.telemetry.sentences import ERROR, INFO, LEVELS, NOTICE, WARNING, Sentence
+
+_ROUND_SECONDS = 5.0
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
+@click.command()
+@click.option(
+    "--config", "file", type=click.Path(path_type=Path), default=DEFAULT_FILE, show_default=True, help="Configuration."
+)
+def run(file: Path) -> int:
+    """Runs the service until it is told to stop."""
+    # Before any thread starts, so that every thread inherits the mask and only `sigtimedwait` sees these signals.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    loaded = load(file)
+    if loaded.settings is None or has_errors(loaded.findings):
+        for finding in loaded.findings:
+            click.echo(str(finding), err=True)
+        return exit_codes.CONFIGURATION
+    settings = loaded.settings
+    clock = SystemClock()
+    native = {"auto": None, "journal": True, "stderr": False}[settings.log.target]
+    journal = Journal(clock, level=LEVELS[settings.log.level], native=native)
+    _warn(journal, loaded.findings)
+    journal.hear(Sentence(INFO, f"asterisk-connector {__version__} starts with {file}"))
+    service = Service(file, Agent(settings, clock=clock, notify=journal.hear), journal)
+    try:
+        service.run()
+    finally:
+        journal.close()
+    return exit_codes.OK
+
+
+class Service:
+    """The agent between its signals and systemd."""
+
+    def __init__(self, file: Path, agent: Agent, journal: Journal) -> None:
+        self._file = file
+        self._agent = agent
+        self._journal = journal
+        self._systemd = ServiceNotifier()
+        watchdog = self._systemd.watchdog_interval
+        self._round = _ROUND_SECONDS if watchdog is None else min(_ROUND_SECONDS, watchdog / 3)
+
+    def run(self) -> None:
+        """Starts, works until SIGTERM or SIGINT, stops."""
+        self._agent.start()
+        self._systemd.ready()
+        while True:
+            self._tend()
+            got = signal.sigtimedwait(_SIGNALS, self._round)
+            if got is None:
+                continue
+            if got.si_signo != signal.SIGHUP:
+                break
+            self._reload()
+        self._stop()
+
+    def _tend(self) -> None:
+        stuck = self._agent.tend()
+        if stuck:
+            text = f"no sign of life from {', '.join(stuck)}"
+            self._journal.hear(Sentence(ERROR, text, cause=text))
+            return
+        self._systemd.alive()
+        try:
+            self._systemd.status(self._agent.sentence())
+        except ConnectorError as error:
+            self._systemd.status(str(error))
+
+    def _reload(self) -> None:
+        self._systemd.reloading()
+        loaded = load(self._file)
+        if loaded.settings is None or has_errors(loaded.findings):
+            self._journal.hear(ConfigRefused(tuple(str(finding) for finding in loaded.findings)))
+        else:
+            _warn(self._journal, loaded.findings)
+            self._apply(loaded.settings)
+        self._systemd.ready()
+
+    def _apply(self, settings: Settings) -> None:
+        try:
+            self._agent.reload(settings)
+        except ConnectorError as error:
+            self._journal.hear(ConfigRefused((str(error),)))
+
+    def _stop(self) -> None:
+        self._systemd.stopping()
+        self._journal.hear(Sentence(NOTICE, "stopping"))
+        stopping = threading.Thread(target=self._agent.stop, name="stop")
+        stopping.start()
+        while stopping.is_alive():
+            if signal.sigtimedwait(_SIGNALS, 0.2) is not None:
+                self._journal.close()
+                os._exit(exit_codes.OK)  # asked twice: a kill is a normal way to stop
+        self._journal.hear(Sentence(NOTICE, "stopped"))
+
+
+def _warn(journal: Journal, findings: list[Finding]) -> None:
+    for finding in findings:
+        journal.hear(Sentence(WARNING, str(finding)))

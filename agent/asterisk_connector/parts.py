@@ -1,0 +1,237 @@
+"""From settings to parts: sources, sinks, rules and policies, each planned from its own settings and nothing else.
+
+- Names of sources and sinks are stable: positions and deliveries are kept under them.
+- A plan carries what it is made of, so that a reload can tell which parts changed; building may raise Misconfigured.
+- Rooms that need a driver are imported only when they are built (a host without Kafka does not pay for it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
+
+from asterisk_connector import __version__
+from asterisk_connector.assembler import Rules
+from asterisk_connector.assembly.assemble import AssemblyRules, assemble
+from asterisk_connector.assembly.completion import CompletionRules, Progress
+from asterisk_connector.call import Call
+from asterisk_connector.clock import Clock
+from asterisk_connector.config import rooms
+from asterisk_connector.config.model import Settings
+from asterisk_connector.config.sources import CelCsv
+from asterisk_connector.delivery.courier import CourierPolicy
+from asterisk_connector.delivery.retry import RetryPolicy
+from asterisk_connector.delivery.shipping import ShippingPolicy
+from asterisk_connector.enrichment.direction import direction
+from asterisk_connector.enrichment.enrich import Step, enrich
+from asterisk_connector.enrichment.names import names
+from asterisk_connector.enrichment.numbers import numbers
+from asterisk_connector.enrichment.tenant import tenant
+from asterisk_connector.errors import Misconfigured
+from asterisk_connector.notices import Notify
+from asterisk_connector.records import Micros, Record
+from asterisk_connector.sinks.base import Sink
+from asterisk_connector.sources.base import Source
+from asterisk_connector.sources.tables.zones import host_zone
+from asterisk_connector.store.words import Limits
+
+if TYPE_CHECKING:
+    from asterisk_connector.sources.csv.dialect import Dialect
+    from asterisk_connector.sources.csv.mapping import Mapping as CelMapping
+
+T = TypeVar("T")
+
+
+class Planned(NamedTuple, Generic[T]):
+    """A part that can be built. Two plans with equal `made_of` build the same part."""
+
+    made_of: object
+    build: Callable[[], T]
+
+
+def made_of(plans: Mapping[str, Planned[T]]) -> dict[str, object]:
+    """What each part is made of, by name."""
+    return {name: plan.made_of for name, plan in plans.items()}
+
+
+def limits(settings: Settings) -> Limits:
+    """How much the state may keep."""
+    store = settings.store
+    return Limits(
+        reserve_bytes=store.reserve,
+        max_bytes=store.max_size,
+        keep_rows=store.keep_rows,
+        keep_calls=store.keep_calls,
+        keep_dead=store.keep_dead,
+    )
+
+
+def sinks(settings: Settings, clock: Clock) -> dict[str, Planned[Sink]]:
+    """Where calls go, by name."""
+    planned: dict[str, Planned[Sink]] = {}
+    if settings.api is not None:
+        made_of = (settings.api, settings.host, settings.shipping.retry_for)
+        planned["call_api"] = Planned(made_of, lambda: _call_api(settings, clock))
+    if settings.calls.file is not None:
+        planned["calls_file"] = Planned(settings.calls.file, lambda: _calls_file(settings))
+    return planned
+
+
+def courier_policy(settings: Settings, sink: str) -> CourierPolicy:
+    """When and how often a sink is offered what it is owed. A file is written by one worker: its lines keep order."""
+    retry = RetryPolicy(give_up_after=settings.shipping.retry_for)
+    if sink == "call_api" and settings.api is not None:
+        return CourierPolicy(workers=settings.api.workers, max_rate=settings.api.max_rate, retry=retry)
+    return CourierPolicy(workers=1, max_rate=0.0, retry=retry)
+
+
+def sources(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Planned[Source]]:
+    """What is read, by name."""
+    planned: dict[str, Planned[Source]] = {}
+    for file in settings.sources.cel_csv:
+        name = f"cel_csv:{file.path}"
+        planned[name] = Planned((file, settings.start_at), partial(_cel_csv, name, file, settings, clock, notify))
+    return planned
+
+
+def rules_made_of(settings: Settings) -> object:
+    """What the pure middle depends on."""
+    return (
+        settings.host,
+        settings.calls,
+        settings.shipping,
+        settings.directions,
+        settings.numbers,
+        settings.tenants,
+        settings.api is not None,
+    )
+
+
+def rules(settings: Settings, notify: Notify) -> Rules:
+    """The pure middle as configured."""
+    assembly = AssemblyRules(plan=rooms.plan(settings), host=settings.host)
+    completion = CompletionRules(
+        settle=settings.calls.settle, cdr_settle=settings.calls.cdr_settle, idle=settings.calls.idle_timeout
+    )
+    enrichment = steps(settings)
+
+    def told(records: Sequence[Record], incomplete: str | None, as_of: Micros | None) -> Call:
+        call = assemble(records, assembly, incomplete=incomplete, as_of=as_of)
+        return enrich(call, enrichment, notify)
+
+    return Rules(
+        progress=lambda: Progress(completion),
+        tell=told,
+        shipping=ShippingPolicy(
+            mode=settings.shipping.mode,
+            long_call_update_interval=settings.shipping.long_call_update_interval,
+            update_interval=settings.shipping.update_interval,
+        ),
+        sinks=tuple(sink_names(settings)),
+    )
+
+
+def steps(settings: Settings) -> tuple[Step, ...]:
+    """Enrichment, in order."""
+    plan, numbering, tenancy = rooms.plan(settings), rooms.number_rules(settings), rooms.tenant_rules(settings)
+    return (
+        Step("direction", lambda call: direction(call, plan)),
+        Step("numbers", lambda call: numbers(call, numbering)),
+        Step("names", names),
+        Step("tenant", lambda call: tenant(call, tenancy)),
+    )
+
+
+def sink_names(settings: Settings) -> list[str]:
+    """The sinks that are owed every call."""
+    wanted = {"call_api": settings.api, "calls_file": settings.calls.file}
+    return [name for name, section in wanted.items() if section is not None]
+
+
+def _call_api(settings: Settings, clock: Clock) -> Sink:
+    from asterisk_connector.sinks.call_api import CallApi, CallApiSettings, endpoint
+    from asterisk_connector.sinks.call_api_payload import PayloadSettings
+
+    api = settings.api
+    assert api is not None
+    return CallApi(
+        CallApiSettings(
+            url=endpoint(api.region, api.url or ""),
+            api_key=api.key.reveal(),
+            payload=PayloadSettings(
+                connector_version=__version__,
+                customer_id=api.customer_id,
+                tenant=settings.tenants.default,
+                hostname=settings.host,
+            ),
+            connect_timeout=api.connect_timeout,
+            total_timeout=api.timeout,
+            connections=api.workers,
+            ca_file=api.ca_file,
+            proxy=api.proxy,
+        ),
+        clock=clock,
+    )
+
+
+def _cel_csv(name: str, file: CelCsv, settings: Settings, clock: Clock, notify: Notify) -> Source:
+    from asterisk_connector.sources.cel_csv import CelCsvSource
+
+    dialect, mapping = _layout(file)
+    return CelCsvSource(
+        name,
+        file.path,
+        notify=notify,
+        clock=clock,
+        start_at=settings.start_at,
+        lookback_bytes=file.lookback,
+        mapping=mapping,
+        dialect=dialect,
+        zone=ZoneInfo(file.zone) if file.zone else host_zone(),
+        time_format=file.time_format or None,
+    )
+
+
+def _layout(file: CelCsv) -> tuple[Dialect | None, CelMapping | None]:
+    """How a CEL file is written, as far as it was told; None is found by content."""
+    from asterisk_connector.sources.csv import dialect, mapping
+
+    plain = (file.separator, file.quote) == (",", '"')
+    told = None if plain else dialect.Dialect(file.separator, file.quote, file.quote)
+    match file.mapping:
+        case "auto" | "freepbx":
+            return told, None
+        case "json":
+            return dialect.JSON, None
+        case "stock":
+            return told, mapping.STOCK
+        case "sipstack" | "sipstack-readme":
+            return told, mapping.SIPSTACK
+        case str() as path:
+            return _told_by(Path(path), file.path.name)
+        case names:
+            return told, mapping.from_names(names)
+
+
+def _told_by(conf: Path, filename: str) -> tuple[Dialect, CelMapping | None]:
+    from asterisk_connector.sources.csv.cel_custom import read_cel_custom
+
+    try:
+        text = conf.read_text("utf-8", "replace")
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot read the mapping in {conf}: {error.strerror}", "chmod o+r, or name it yourself"
+        ) from error
+    layout = read_cel_custom(text, filename)
+    return layout.dialect, layout.mapping
+
+
+def _calls_file(settings: Settings) -> Sink:
+    from asterisk_connector.sinks.jsonl import JsonLines
+
+    file = settings.calls.file
+    assert file is not None
+    return JsonLines(file.path, sync=file.fsync, name="calls_file")
