@@ -71,7 +71,8 @@ def parse_duration(text: str) -> float:
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", "") or len(text) > 64:
         raise ValueError
-    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+    # Rounded so that 300ms is 0.3 and not 0.30000000000000004.
+    return round(sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts), 6)
 
 
 def show_duration(seconds: float) -> str:
@@ -80,7 +81,7 @@ def show_duration(seconds: float) -> str:
         size = _DURATION_UNITS[unit]
         if seconds >= size and seconds % size == 0 and (unit != "d" or seconds >= 7 * size):
             return f"{int(seconds // size)}{unit}"
-    return f"{round(seconds * 1000)}ms" if 0 < seconds < 1 and (seconds * 1000).is_integer() else f"{seconds:g}s"
+    return "0s" if seconds == 0 else f"{round(seconds * 1000, 3):.15g}ms"
 
 
 def parse_size(text: str) -> int:

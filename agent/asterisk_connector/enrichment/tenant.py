@@ -46,15 +46,15 @@ _CONTEXT_FORMS = tuple(
 
 _ROUTING_WORDS = frozenset(
     {
-        "additional", "app", "applications", "attended", "blind", "bridge", "business", "ca1", "ca2", "catchall",
-        "closed", "conf", "conference", "conferences", "confirm", "context", "custom", "dahdi", "day", "default",
-        "dev", "dial", "did", "direct", "directory", "emergency", "ext", "exten", "extensions", "external", "fax",
-        "feature", "featurecodes", "followme", "from", "group", "hangup", "hint", "hints", "holiday", "holidays",
-        "hours", "iax", "iax2", "in", "inbound", "incoming", "inside", "intercom", "internal", "international", "ivr",
-        "llc", "local", "macro", "main", "night", "no", "noservice", "nothing", "noxfer", "office", "open",
-        "original", "out", "outbound", "outgoing", "outrt", "outside", "page", "parkedcalls", "parking", "peer",
-        "pickup", "pjsip", "provider", "pstn", "public", "queue", "queues", "redir", "restricted", "ring",
-        "ringgroups", "route", "routing", "s", "sbc", "service", "services", "sip", "sub", "test", "time",
+        "additional", "app", "applications", "attended", "blind", "bridge", "business", "ca1", "ca2", "call", "calls",
+        "catchall", "closed", "conf", "conference", "conferences", "confirm", "context", "custom", "dahdi", "day",
+        "default", "dev", "dial", "did", "direct", "directory", "emergency", "ext", "exten", "extensions", "external",
+        "fax", "feature", "featurecodes", "followme", "from", "group", "hangup", "hint", "hints", "holiday",
+        "holidays", "hours", "iax", "iax2", "in", "inbound", "incoming", "inside", "intercom", "internal",
+        "international", "ivr", "llc", "local", "macro", "main", "night", "no", "noservice", "nothing", "noxfer",
+        "office", "open", "original", "out", "outbound", "outgoing", "outrt", "outside", "page", "parkedcalls",
+        "parking", "peer", "pickup", "pjsip", "provider", "pstn", "public", "queue", "queues", "redir", "restricted",
+        "ring", "ringgroups", "route", "routing", "s", "sbc", "service", "services", "sip", "sub", "test", "time",
         "timeconditions", "to", "transfer", "trunk", "trunks", "us1", "us2", "vm", "vmblast", "voicemail", "weekend",
         "xfer", "zap",
     }
