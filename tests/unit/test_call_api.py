@@ -114,6 +114,13 @@ def test_a_redirect_is_never_followed(api: CallApi, status: int) -> None:
     assert elsewhere.url in outcome.hint
 
 
+@pytest.mark.parametrize("location", ["", "/elsewhere", "http://[", "::::", "http://u:p@x.example/y"])
+def test_a_redirect_to_nowhere_is_no_error(api: CallApi, location: str) -> None:
+    outcome = answered(api, Answer(302, {"Location": location}))
+    assert isinstance(outcome, Paused)
+    assert "u:p" not in outcome.hint
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_api_is_left_alone_as_long_as_it_asks(api: CallApi, status: int) -> None:
     outcome = answered(api, Answer(status, {"Retry-After": "120"}))
@@ -262,6 +269,12 @@ def test_a_call_id_from_a_table_cannot_write_headers(api: CallApi) -> None:
 def test_a_body_that_cannot_be_read_is_refused_not_raised(api: CallApi) -> None:
     broken = Item(1, "1.1", 1, "complete", b"\xc1", 0, NOW, "pbx1")
     assert isinstance(sink(api.url).deliver(broken), Refused)
+    assert api.requests == []
+
+
+def test_a_time_beyond_all_calendars_is_refused_not_raised(api: CallApi) -> None:
+    body = encode(Call("1.1", ("1.1",), complete=True, started_at=2**62))
+    assert isinstance(sink(api.url).deliver(Item(1, "1.1", 1, "complete", body, 0, NOW, "pbx1")), Refused)
     assert api.requests == []
 
 

@@ -69,6 +69,8 @@ def test_a_folder_that_is_not_there_waits_for_the_operator(tmp_path: Path) -> No
 def test_a_body_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     broken = Item(1, "1.1", 1, "complete", b"\xc1", 0, 0, "pbx1")
     assert isinstance(JsonLines(tmp_path / "x").deliver(broken), Refused)
+    timeless = encode(Call("1.1", ("1.1",), complete=True, started_at=2**62))
+    assert isinstance(JsonLines(tmp_path / "x").deliver(Item(1, "1.1", 1, "complete", timeless, 0, 0, "pbx1")), Refused)
 
 
 def test_lines_of_several_threads_do_not_mix(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -58,7 +59,10 @@ class Address(NamedTuple):
 
 
 def payload(call: Call, phase: str, settings: PayloadSettings, now: Micros) -> dict[str, Any]:
-    """The body of one POST; `now` is when the delivery was owed. Pure, total for every `Call`."""
+    """The body of one POST; `now` is when the delivery was owed.
+
+    Raises ValueError, OverflowError or OSError for instants outside of the years 1 to 9999.
+    """
     source, destination = _source(call), _destination(call)
     thread = [_thread_event(event) for event in sorted(call.thread, key=_at) if event.event in THREAD_EVENTS]
     body = {
@@ -101,8 +105,12 @@ def payload(call: Call, phase: str, settings: PayloadSettings, now: Micros) -> d
 
 def instant(at: Micros) -> str:
     """`2026-11-21T19:57:22.374804Z`."""
-    moment = datetime.fromtimestamp(at // 1_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at % 1_000_000:06d}Z"
+    return f"{_second(at // 1_000_000)}.{at % 1_000_000:06d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _at(event: ThreadEvent) -> Micros:

@@ -29,10 +29,9 @@ class JsonLines:
 
     def deliver(self, item: Item) -> Outcome:
         try:
-            call = decode(item.body)
-        except msgspec.DecodeError as error:
-            return Refused(f"the stored call cannot be read: {error}")
-        line = msgspec.json.encode(document(call)) + b"\n"
+            line = msgspec.json.encode(document(decode(item.body))) + b"\n"
+        except (msgspec.DecodeError, ValueError, OverflowError, OSError) as error:
+            return Refused(f"the stored call cannot be put into words: {error}")
         try:
             with self._lock:
                 self._append(line)
