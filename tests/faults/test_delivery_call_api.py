@@ -37,9 +37,11 @@ class Line:
         )
         self.courier = Courier(sink, self.outbox, clock=self.clock, notify=self.notices.append, policy=QUICK)
         self.courier.start()
+        self._owed = 0
 
     def owe(self, calls: int) -> set[str]:
-        names = {f"1795291042.{n}" for n in range(calls)}
+        names = {f"1795291042.{n}" for n in range(self._owed, self._owed + calls)}
+        self._owed += calls
         for name in sorted(names):
             self.outbox.owe(name, encode(Call(name, (name,), complete=True, started_at=self.clock.now())))
         self.courier.wake()

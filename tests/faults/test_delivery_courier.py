@@ -22,6 +22,7 @@ from asterisk_connector.notices import (
 from asterisk_connector.sinks.base import Deferred, Delivered, Item, Outcome, Paused, Refused
 from tests.kit.clock import FakeClock
 from tests.kit.memory_outbox import MemoryOutbox
+from tests.kit.store_outbox import StoreOutbox
 from tests.kit.wait import until
 
 Answering = Callable[[Item], Outcome]
@@ -75,10 +76,10 @@ class ScriptedSink:
 class Bench:
     """A courier with everything around it; time stands still until `later`."""
 
-    def __init__(self, **policy: object) -> None:
+    def __init__(self, outbox: Callable[[FakeClock], MemoryOutbox] = MemoryOutbox, **policy: object) -> None:
         self.clock = FakeClock()
         self.sink = ScriptedSink()
-        self.outbox = MemoryOutbox(self.clock)
+        self.outbox = outbox(self.clock)
         self.notices: list[Notice] = []
         defaults = {"workers": 4, "max_rate": 0.0, "retry": RetryPolicy(base=2.0), "breaker": BreakerPolicy(base=1.0)}
         self.courier = Courier(
@@ -114,12 +115,13 @@ class Bench:
         return self.courier.in_flight == 0 and all(owed.due_at > now for owed in self.outbox.pending())
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    it = Bench()
+@pytest.fixture(params=[MemoryOutbox, StoreOutbox])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    it = Bench(request.param)
     it.courier.start()
     yield it
     it.courier.stop(5)
+    it.outbox.close()
 
 
 def test_what_is_owed_is_delivered_and_told(bench: Bench) -> None:

@@ -32,7 +32,7 @@ class MemoryOutbox:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._pending: dict[int, Owed] = {}
+        self._pending: dict[tuple[str, int], Owed] = {}
         self._count = 0
         self.done: list[Item] = []
         self.dead: list[Dead] = []
@@ -43,7 +43,7 @@ class MemoryOutbox:
         with self._lock:
             self._count += 1
             item = Item(self._count, call_id, revision, phase, body, 0, now - round(age * 1e6), "pbx1")
-            self._pending[item.id] = Owed(item, now)
+            self._pending[item.call_id, item.revision] = Owed(item, now)
         return item
 
     def pending(self) -> list[Owed]:
@@ -63,21 +63,24 @@ class MemoryOutbox:
     def delivered(self, item: Item) -> None:
         self._trip()
         with self._lock:
-            del self._pending[item.id]
+            del self._pending[item.call_id, item.revision]
             self.done.append(item)
 
     def defer(self, item: Item, due_at: Micros, reason: str, *, counts: bool = True) -> None:
         self._trip()
         with self._lock:
-            owed = self._pending[item.id]
+            owed = self._pending[item.call_id, item.revision]
             owed.item = replace(owed.item, attempts=owed.item.attempts + counts)
             owed.due_at, owed.reason = due_at, reason
 
     def bury(self, item: Item, reason: str, request: str = "", answer: str = "") -> None:
         self._trip()
         with self._lock:
-            del self._pending[item.id]
+            del self._pending[item.call_id, item.revision]
             self.dead.append(Dead(item, reason, request, answer))
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
     def _first(self) -> list[Owed]:
         first: dict[str, Owed] = {}
