@@ -14,7 +14,7 @@ import pytest
 from asterisk_connector.errors import AlreadyRunning, Corrupt, Misconfigured, Stopping
 from asterisk_connector.notices import Notice, StoreBlocked, StoreUnblocked
 from asterisk_connector.records import Batch, CdrRow, CelEvent, RecordingFile, Seen, SetAside
-from asterisk_connector.store import Limits, Settlement, Store, database, outbox
+from asterisk_connector.store import Limits, Settlement, Store, database, outbox, trim
 from asterisk_connector.store.positions import load
 from tests.kit.clock import FakeClock
 from tests.kit.rows import SOURCE, batch, cel, settlement
@@ -367,6 +367,8 @@ def test_backlog_tells_the_age_of_the_oldest_unsent_delivery(store: Store, clock
 @pytest.mark.parametrize("busy", [0, 3])
 def test_delivery_looks_rows_up_by_index_and_sorts_nothing(tmp_path: Path, store: Store, busy: int) -> None:
     db = database.reading(tmp_path / "calls.db")
+    plan = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + trim._OLD, (1, 200))]
+    assert not any("SCAN delivery" in step or "SCAN call" in step for step in plan), plan
     for sql, arguments in (
         (outbox.lease_sql(busy), ["api", 0, 1, *range(busy), 10]),
         (outbox.next_due_sql(busy), ["api", *range(busy)]),
@@ -428,9 +430,10 @@ def test_the_store_in_memory_does_the_same(clock: FakeClock) -> None:
 def test_rows_go_first_then_calls_and_only_what_is_settled_and_delivered(
     tmp_path: Path, clock: FakeClock, told: list[Notice], store: Store
 ) -> None:
-    owe(store, 2)
+    owe(store, 2, ("api", "kafka"))
     store.append(batch(cel("7.7"), first=70))
-    store.delivered(store.lease("api", 1)[0])
+    for item in (*store.lease("api", 2), *store.lease("kafka", 1)):
+        store.delivered(item)
     clock.advance(3600 * 49)
     while store.trim():
         pass
@@ -442,7 +445,7 @@ def test_rows_go_first_then_calls_and_only_what_is_settled_and_delivered(
         pass
     assert store.find("0.0") is None
     assert store.known(2).state == "settled"
-    assert len(store.lease("api", 10)) == 1
+    assert [item.call_id for item in store.lease("kafka", 10)] == ["call-2"]
     assert list(store.open_calls()) == [3]
     assert {(n.table, n.rows, n.reason) for n in told if hasattr(n, "table")} == {
         ("record", 2, "age"),
@@ -508,6 +511,28 @@ def test_a_position_is_safe_once_all_before_it_is_settled_and_delivered(tmp_path
     store.append(batch(cel("1.2"), first=1, position=b"2"))
     store.trim()
     assert load(safe) == {SOURCE: b"1"}
+
+
+def test_no_position_is_safe_while_a_call_is_owed_whose_rows_were_trimmed(
+    tmp_path: Path, clock: FakeClock, store: Store
+) -> None:
+    owe(store, 1)
+    clock.advance(3600 * 49)
+    while store.trim():
+        pass
+    store.close()
+    again = Store.open(tmp_path, clock=clock, notify=print)
+    assert again.rows(1) == []
+    again.append(Batch(SOURCE, [], b"further"))
+    again.trim()
+    assert load(tmp_path / "positions.json") == {}
+    assert again.append(batch(cel("2.2"), first=50)).new == [2]
+    assert again.rows(2)[0][0] > 1
+    again.delivered(again.lease("api", 1)[0])
+    assert again.settle(settlement(again, 2, sinks=()))
+    again.trim()
+    assert load(tmp_path / "positions.json") == {SOURCE: b"51"}
+    again.close()
 
 
 def test_a_copy_of_positions_that_was_touched_is_no_copy(tmp_path: Path, store: Store) -> None:

@@ -28,6 +28,11 @@ _LOOKUP = 512
 _LINKED = 0  # stands for a source in rows that were linked later
 
 
+NEWEST_RECORD = (
+    "max(ifnull((SELECT max(id) FROM record), 0), ifnull((SELECT first_record FROM call ORDER BY id DESC LIMIT 1), 0))"
+)
+
+
 @dataclass(slots=True)
 class Numbers:
     """The next numbers to give away; a rolled back transaction leaves a gap, which nobody minds."""
@@ -38,7 +43,8 @@ class Numbers:
     @classmethod
     def after(cls, db: sqlite3.Connection) -> Numbers:
         """Continues behind what the database holds."""
-        record = db.execute("SELECT ifnull((SELECT max(id) FROM record), 0)").fetchone()[0]
+        # Rows may all be trimmed: the newest call still tells how far numbers had come.
+        record = db.execute(f"SELECT {NEWEST_RECORD}").fetchone()[0]
         call = db.execute("SELECT ifnull((SELECT max(id) FROM call), 0)").fetchone()[0]
         return cls(record=record + 1, call=call + 1)
 

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import msgspec
 
+from asterisk_connector.store.intake import NEWEST_RECORD
+
 _KEPT = 128
 SNAPSHOT = (
-    "SELECT ifnull((SELECT max(id) FROM record), 0), (SELECT first_record FROM call WHERE id = (SELECT min(call) FROM ("
+    f"SELECT {NEWEST_RECORD}, (SELECT first_record FROM call WHERE id = (SELECT min(call) FROM ("  # noqa: S608
     " SELECT min(id) AS call FROM call WHERE state = 'open'"
     " UNION ALL SELECT min(call) FROM delivery WHERE state = 'pending')))"
 )
