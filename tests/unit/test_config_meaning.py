@@ -69,7 +69,14 @@ def test_what_makes_sense_is_not_complained_of(text: str) -> None:
             "kafka.connections.main.message_timeout_ms",
             "longer than linger_ms",
         ),
-        (AMI + KAFKA + EVENTS.replace("t}", "t, filters: [{}]}"), "events.filters[0]", "every event"),
+        (AMI + KAFKA + EVENTS.replace("t}", "t, filters: [{}]}"), "events.filters[0]", "method"),
+        (
+            AMI + KAFKA + EVENTS.replace("t}", "t, filters: ['eventfilter = (']}"),
+            "events.filters[0]",
+            "eventfilter = (",
+        ),
+        (AMI.replace("b}", "b, events: calls}") + KAFKA + EVENTS, "ami", "no event class"),
+        (API + CSV.replace("/cel.csv", "/cel.csv, mapping: [eventtype]"), "sources.cel_csv[0].mapping", "uniqueid"),
     ],
 )
 def test_a_contradiction_is_told_at_its_setting(text: str, path: str, words: str) -> None:

@@ -98,7 +98,7 @@ def test_what_is_shown_loads_to_the_same_settings() -> None:
         " columns: {did: dnid}}}\n"
         "tenants: {dids: {'+14165550100': acme}, patterns: [{match: '(?P<tenant>x)'}]}\n"
         "ami: {user: u, secret: s}\nkafka: {connections: {my: {brokers: [a:1, b:2]}}}\n"
-        "events: {connection: my, topic: t, filters: [ab, {name: Hangup}]}\n"
+        "events: {connection: my, topic: t, filters: ['eventfilter = ab', {name: Hangup}]}\n"
     )
     settings = loads(text).settings
     assert settings is not None

@@ -16,7 +16,7 @@ from asterisk_connector.config import asterisk_files
 from asterisk_connector.config.finding import Finding, Level
 from asterisk_connector.config.kinds import show_size
 from asterisk_connector.config.model import Settings
-from asterisk_connector.config.sources import Table, Tls
+from asterisk_connector.config.sources import Table
 
 SERVICE = "asterisk-connector"
 _GROUP_HINT = f"usermod -aG asterisk {SERVICE}, then restart the service"
@@ -31,7 +31,7 @@ def findings(settings: Settings, etc: Path = asterisk_files.ETC) -> list[Finding
         _user,
         _read_files,
         _recordings,
-        _certificates,
+        _given_files,
         _state,
         _written_files,
         _watches,
@@ -99,12 +99,12 @@ def _recordings(settings: Settings) -> Iterator[Finding]:
         yield Finding("error", "sources.recordings.upload.move_to", problem[1], problem[2])
 
 
-def _certificates(settings: Settings) -> Iterator[Finding]:
+def _given_files(settings: Settings) -> Iterator[Finding]:
     named: list[tuple[str, Path | None]] = []
     if settings.api is not None:
         named.append(("api.ca_file", settings.api.ca_file))
-    if settings.ami is not None:
-        named += _of_tls("ami.tls", settings.ami.tls)
+    if settings.ami is not None and settings.ami.tls is not None:
+        named.append(("ami.tls.ca_file", settings.ami.tls.ca_file))
     recordings = settings.sources.recordings
     tables: tuple[tuple[str, Table | None], ...] = (
         ("sources.cel_table", settings.sources.cel_table),
@@ -112,25 +112,24 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
         ("sources.recordings.table", recordings.table if recordings else None),
     )
     for path, table in tables:
-        if table is not None:
-            named += _of_tls(f"{path}.tls", table.tls)
+        if table is not None and table.tls is not None:
+            tls = table.tls
+            named += [(f"{path}.tls.ca_file", tls.ca_file), (f"{path}.tls.cert_file", tls.cert_file)]
+            named.append((f"{path}.tls.key_file", tls.key_file))
+    for index, file in enumerate(settings.sources.cel_csv):
+        if isinstance(file.mapping, str) and file.mapping.startswith("/"):
+            named.append((f"sources.cel_csv[{index}].mapping", Path(file.mapping)))
     for name, connection in settings.kafka.connections.items():
         ssl = connection.ssl
         path = f"kafka.connections.{name}.ssl"
         named += [(f"{path}.ca", ssl.ca), (f"{path}.cert", ssl.cert), (f"{path}.key", ssl.key)]
-    for setting, file in named:
-        if file is None:
+    for setting, given in named:
+        if given is None:
             continue
-        if not file.is_file():
-            yield Finding("error", setting, f"{file} does not exist")
-        elif not os.access(file, os.R_OK, effective_ids=True):
-            yield Finding("error", setting, f"{file} may not be read by this user", f"chgrp {SERVICE} {file}")
-
-
-def _of_tls(path: str, tls: Tls | None) -> list[tuple[str, Path | None]]:
-    if tls is None:
-        return []
-    return [(f"{path}.ca_file", tls.ca_file), (f"{path}.cert_file", tls.cert_file), (f"{path}.key_file", tls.key_file)]
+        if not given.is_file():
+            yield Finding("error", setting, f"{given} does not exist")
+        elif not os.access(given, os.R_OK, effective_ids=True):
+            yield Finding("error", setting, f"{given} may not be read by this user", f"chgrp {SERVICE} {given}")
 
 
 def _state(settings: Settings) -> Iterator[Finding]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 
 from asterisk_connector.config.finding import Finding
+from asterisk_connector.config.messaging import EventFilter
 from asterisk_connector.config.model import Settings
 from asterisk_connector.config.sources import CdrCsv, CelCsv, Table
+from asterisk_connector.errors import Misconfigured
 
 Rule = Callable[[Settings], Iterator[Finding]]
 
@@ -65,8 +68,12 @@ def _ami(settings: Settings) -> Iterator[Finding]:
     tls = settings.ami.tls
     if tls and tls.fingerprint and not re.fullmatch(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", tls.fingerprint):
         yield Finding("error", "ami.tls.fingerprint", "is not a SHA-256 fingerprint (32 bytes in hexadecimal)")
-    if tls and bool(tls.cert_file) != bool(tls.key_file):
-        yield Finding("error", "ami.tls", "cert_file and key_file go together")
+    # Rooms are asked only where they are configured, so that a host pays for no room it does not use.
+    from asterisk_connector.ami.handshake import Account
+
+    ami = settings.ami
+    account = Account(user=ami.user, secret=ami.secret.reveal(), md5=ami.login == "md5", events=ami.events)
+    yield from _refused("ami", account.check)
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
@@ -130,14 +137,12 @@ def _tables(settings: Settings) -> Iterator[Finding]:
             yield Finding("error", f"{path}.port", "has no effect beside `socket`", "remove one of them")
         if table.socket is not None and table.tls is not None:
             yield Finding("error", f"{path}.tls", "has no effect over a unix socket", "remove one of them")
-        if table.tls is not None and table.tls.fingerprint:
-            yield Finding("error", f"{path}.tls.fingerprint", "is for `ami` only; give ca_file")
         if table.tls is not None and bool(table.tls.cert_file) != bool(table.tls.key_file):
             yield Finding("error", f"{path}.tls", "cert_file and key_file go together")
         if not 0.1 <= table.poll_interval <= 3600:
             yield Finding("error", f"{path}.poll_interval", "must be between 100ms and 1h")
-        if table.connect_timeout <= 0 or table.read_timeout <= 0:
-            yield Finding("error", path, "connect_timeout and read_timeout must be longer than 0s")
+        if table.connect_timeout <= 0 or table.statement_timeout <= 0:
+            yield Finding("error", path, "connect_timeout and statement_timeout must be longer than 0s")
 
 
 def _files(settings: Settings) -> Iterator[Finding]:
@@ -156,13 +161,13 @@ def _files(settings: Settings) -> Iterator[Finding]:
                 if file.mapping not in known:
                     said = f"`{file.mapping}` is no mapping; known: {', '.join(known)}, a path, or a list of names"
                     yield Finding("error", f"{path}.mapping", said)
-            if isinstance(file.mapping, tuple) and len(set(file.mapping)) < len(file.mapping):
-                yield Finding("error", f"{path}.mapping", "names a field twice")
-            if file.poll <= 0:
-                yield Finding("error", f"{path}.poll", "must be longer than 0s")
     for index, file in enumerate(settings.sources.cel_csv):
         if file.separator == file.quote:
             yield Finding("error", f"sources.cel_csv[{index}].quote", "is the same as the separator")
+        if isinstance(file.mapping, tuple):
+            from asterisk_connector.sources.csv.mapping import from_names
+
+            yield from _refused(f"sources.cel_csv[{index}].mapping", partial(from_names, file.mapping))
 
 
 def _recordings(settings: Settings) -> Iterator[Finding]:
@@ -232,16 +237,23 @@ def _metrics(settings: Settings) -> Iterator[Finding]:
 
 
 def _filters(settings: Settings) -> Iterator[Finding]:
-    for index, one in enumerate(settings.events.filters if settings.events else ()):
-        if isinstance(one, str):
-            continue
-        path = f"events.filters[{index}]"
-        if not one.name and not one.header and one.method == "none":
-            yield Finding("error", path, "fits every event; give name, header or method with match")
-        if one.method == "none" and one.match:
-            yield Finding("error", f"{path}.match", "has no effect with `method: none`")
-        if one.method != "none" and not one.match:
-            yield Finding("error", f"{path}.match", f"is missing for `method: {one.method}`")
+    if settings.events is None or not settings.events.filters:
+        return
+    from asterisk_connector.relay.filters import Filters, parse_line, structured
+
+    def compiled(one: str | EventFilter) -> object:
+        return Filters([parse_line(one) if isinstance(one, str) else structured(**asdict(one))])
+
+    for index, one in enumerate(settings.events.filters):
+        yield from _refused(f"events.filters[{index}]", partial(compiled, one))
+
+
+def _refused(path: str, read: Callable[[], object]) -> Iterator[Finding]:
+    """What the room that will read a setting says against it."""
+    try:
+        read()
+    except Misconfigured as error:
+        yield Finding("error", path, str(error), error.hint)
 
 
 _RULES: tuple[Rule, ...] = (

@@ -14,7 +14,19 @@ from typing import Annotated, Literal
 from asterisk_connector.config.kinds import Duration, Port, Positive, Signed, Size
 from asterisk_connector.config.secret import Secret
 from asterisk_connector.config.shape import Doc
-from asterisk_connector.config.sources import Tls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmiTls:
+    """TLS to Asterisk; the certificate is always verified, by a chain and its name or by its fingerprint."""
+
+    ca_file: Annotated[
+        Path | None, Doc("Certificates to trust.", default="the system's", example="/etc/ssl/certs/pbx-ca.pem")
+    ] = None
+    server_name: Annotated[str, Doc("Name the certificate must carry.", default="the host", example="pbx.example")] = ""
+    fingerprint: Annotated[
+        str, Doc("SHA-256 of the certificate, instead of a chain and a name.", example='"9f:86:d0:…"')
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +39,9 @@ class Ami:
     secret: Annotated[Secret, Doc("Its secret.", example="/etc/asterisk-connector/ami.secret")]
     login: Annotated[Literal["md5", "plain"], Doc("How the secret is proven.", example="plain")] = "md5"
     events: Annotated[str, Doc("Event mask asked for: `on`, or classes.", example='"call,cel,user"')] = "on"
-    tls: Annotated[Tls | None, Doc("TLS to Asterisk; absent: none.")] = None
-    connect_timeout: Annotated[Duration, Doc("Until greeting and login must be done.")] = 10.0
+    tls: Annotated[AmiTls | None, Doc("TLS to Asterisk; absent: none.")] = None
+    connect_timeout: Annotated[Duration, Doc("Until a connection must stand.")] = 10.0
+    login_timeout: Annotated[Duration, Doc("Until greeting and login must be done; a booting Asterisk is slow.")] = 60.0
     ping_interval: Annotated[Duration, Doc("Silence after which Asterisk is asked whether it is there.")] = 15.0
     ping_timeout: Annotated[Duration, Doc("Silence after a ping that counts as a lost session.")] = 10.0
 
@@ -121,7 +134,6 @@ class Journal:
 
     max_size: Annotated[Size, Doc("The oldest events are dropped, counted and told beyond this.")] = 1 << 30
     max_age: Annotated[Duration, Doc("Events older than this are dropped, counted and told.")] = 172800.0
-    group: Annotated[Duration, Doc("Events of this stretch share one fsync.", example="5ms")] = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +159,9 @@ class Events:
         Literal["last", "list"], Doc("JSON: repeated headers keep the last (the module's) or all.", example="list")
     ] = "last"
     invalid_utf8: Annotated[
-        Literal["keep", "replace"], Doc("JSON: bytes that are not UTF-8 stay (the module's) or become �.")
-    ] = "keep"
+        Literal["drop", "replace", "latin1"],
+        Doc("JSON: lines that are not UTF-8 are left out (the module's way), shown with �, or read as Latin-1."),
+    ] = "drop"
     gaps: Annotated[bool, Doc("Publish a ConnectorGap record for each time without a session.")] = True
     hide_own_login: Annotated[bool, Doc("Leave out events about our own manager session.")] = False
     entity_id: Annotated[str, Doc("Entity id sent.", default="asked from Asterisk", example='"52:54:00:ab:cd:ef"')] = ""

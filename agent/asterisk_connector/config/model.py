@@ -46,7 +46,7 @@ class Api:
     )
     connect_timeout: Annotated[Duration, Doc("Until a connection must stand.")] = 10.0
     timeout: Annotated[Duration, Doc("Until a request must be answered, from its first byte.")] = 30.0
-    workers: Annotated[Positive, Doc("Requests at the same time.", example="4")] = 4
+    workers: Annotated[Positive, Doc("Requests at the same time.")] = 8
     max_rate: Annotated[float, Doc("Calls a second at most while a backlog drains; 0: no bound.", example="50")] = 0.0
 
 

@@ -38,15 +38,14 @@ class CelCsv:
     zone: Annotated[
         Zone | None, Doc("Time zone of times written without one.", default="the host's zone", example="Europe/Oslo")
     ] = None
-    poll: Annotated[Duration, Doc("How often the file is looked at where inotify cannot serve.", example="2s")] = 2.0
     lookback: Annotated[
         Size, Doc("How much of the file is read at the first start so that calls in progress are whole.")
     ] = 32 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """TLS to a database or to AMI; certificates are always verified."""
+class DatabaseTls:
+    """TLS to the database; certificate and name are always verified."""
 
     ca_file: Annotated[
         Path | None, Doc("Certificates to trust.", default="the system's", example="/etc/ssl/certs/pbx-ca.pem")
@@ -55,12 +54,6 @@ class Tls:
         Path | None, Doc("Our certificate, where the server wants one.", example="/etc/ssl/certs/agent.pem")
     ] = None
     key_file: Annotated[Path | None, Doc("Its private key.", example="/etc/ssl/private/agent.key")] = None
-    server_name: Annotated[
-        str, Doc("Name the server's certificate must carry.", default="the host", example="pbx.example")
-    ] = ""
-    fingerprint: Annotated[
-        str, Doc("SHA-256 of the server's certificate, instead of a chain (AMI only).", example='"9f:86:d0:…"')
-    ] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +81,22 @@ class Table:
         Doc("Time zone of the time columns.", default="the column's or session's own", example="Europe/Oslo"),
     ] = None
     poll_interval: Annotated[Duration, Doc("How often new rows are asked for.")] = 2.0
-    tls: Annotated[Tls | None, Doc("TLS to the server; absent: none.")] = None
-    connect_timeout: Annotated[Duration, Doc("Until a connection must stand.")] = 10.0
-    read_timeout: Annotated[Duration, Doc("Until a statement must have answered.")] = 30.0
+    tls: Annotated[DatabaseTls | None, Doc("TLS to the server; absent: none.")] = None
+    connect_timeout: Annotated[Duration, Doc("Until a connection must stand.")] = 5.0
+    statement_timeout: Annotated[Duration, Doc("Until a question must be answered; the server is told too.")] = 5.0
     longest_call: Annotated[
         Duration, Doc("Longest call that is still found where the table has no id and rows carry the call's start.")
     ] = 14400.0
     batch_time: Annotated[
         Duration, Doc("Longest delay from a call's end to its row: `time` of cdr.conf's batch mode, late commits.")
     ] = 300.0
-    page: Annotated[Positive, Doc("Rows fetched at once.", example="2000")] = 2000
+    late_commits: Annotated[
+        Duration, Doc("How long a transaction may stay open and its rows are still waited for.")
+    ] = 600.0
+    lookback_rows: Annotated[
+        int, Doc("Rows read of the past at most at the first start so that calls in progress are whole.")
+    ] = 50_000
+    page: Annotated[Positive, Doc("Rows fetched at once.")] = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +131,6 @@ class CdrCsv:
     zone: Annotated[Zone | None, Doc("Time zone of the times.", default="the host's zone", example="Europe/Oslo")] = (
         None
     )
-    poll: Annotated[Duration, Doc("How often the file is looked at where inotify cannot serve.", example="2s")] = 2.0
     lookback: Annotated[Size, Doc("How much of the file is read at the first start.")] = 8 << 20
 
 
