@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from asterisk_connector.clock import Clock
 from asterisk_connector.errors import Misconfigured, Transient
-from asterisk_connector.notices import Notify, RowSetAside, RowsRead, SourceFailed
+from asterisk_connector.notices import Notify, RowSetAside, RowsRead, SourceFailed, SourceOpened
 from asterisk_connector.records import Batch, CelEvent, Record
 from asterisk_connector.sources.base import Source
 from asterisk_connector.store.store import Store
@@ -60,6 +60,7 @@ class Reader:
         if not self._opened:
             self.source.open(self._store.position(self.source.name))
             self._opened = True
+            self._notify(SourceOpened(self.source.name))
 
     def _keep(self, batch: Batch) -> None:
         appended = self._store.append(batch)
