@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -53,6 +53,17 @@ class Record(NamedTuple):
     value: bytes
 
 
+class Sent(Protocol):
+    """What a record's headers are made of."""
+
+    @property
+    def at(self) -> Micros: ...
+    @property
+    def type(self) -> bytes: ...
+    @property
+    def category(self) -> bytes: ...
+
+
 class Encoder:
     """Makes records in one format. Each choice is documented in docs/configuration.md under `events`."""
 
@@ -81,7 +92,7 @@ class Encoder:
         value = self._json(name, body, identity) if self.format == "json" else _ami_prefix(identity) + body
         return Record(at, self._record_key(name, body), name, category, value)
 
-    def headers(self, record: Record, identity: Identity) -> list[tuple[str, bytes]]:
+    def headers(self, record: Sent, identity: Identity) -> list[tuple[str, bytes]]:
         """The record's eight headers, seven where Asterisk has no system name, in the module's order."""
         first, last = _shared_headers(identity, self.format)
         return [
