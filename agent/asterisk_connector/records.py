@@ -139,7 +139,8 @@ class Batch(NamedTuple):
     history: bool = False
 
 
-_CONFERENCE_APPS = frozenset({"ConfBridge", "Page"})
+_CONFERENCE_APPS = frozenset({"ConfBridge", "Page", ""})
+"""The empty name: a mapping without the application column."""
 
 
 def connection_keys(record: Record) -> tuple[str, ...]:

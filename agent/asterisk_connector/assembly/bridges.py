@@ -160,18 +160,14 @@ def _name_bridges(scene: Scene, stays: list[Stay]) -> None:
     label: dict[Stay, str] = {stay: f"?{index}" for index, stay in enumerate(nameless)}
     joined = {name: name for name in label.values()}
     for stay in nameless:
-        for peer_name in stay.peers:
+        for at, peer_name in stay.peers:
             peer = scene.names.get(peer_name)
             for other in peer.stays if peer is not None else ():
-                if other in label and _overlap(stay, other):
+                if other in label and other.entered <= at and (other.left is None or at <= other.left):
                     one, two = _root(joined, label[stay]), _root(joined, label[other])
                     joined[max(one, two)] = min(one, two)
     for stay in nameless:
         stay.bridge = _root(joined, label[stay])
-
-
-def _overlap(one: Stay, two: Stay) -> bool:
-    return (two.left is None or one.entered < two.left) and (one.left is None or two.entered < one.left)
 
 
 def _root(joined: dict[str, str], name: str) -> str:

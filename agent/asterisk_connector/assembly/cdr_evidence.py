@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from asterisk_connector.assembly.bridges import SEAM
 from asterisk_connector.assembly.channels import NOWHERE, Channel, age
-from asterisk_connector.assembly.interpret import Scene
+from asterisk_connector.assembly.interpret import ROOMS, Scene
 from asterisk_connector.assembly.parties import number_dialled
-from asterisk_connector.assembly.services import MENUS, ROOMS
+from asterisk_connector.assembly.services import MENUS
 from asterisk_connector.assembly.thread import thread
 from asterisk_connector.call import (
     Call,

@@ -60,7 +60,7 @@ class Stay:
         self.app = app
         self.holding = False
         self.softmix = False
-        self.peers: set[str] = set()
+        self.peers: list[tuple[Micros, str]] = []
 
 
 class Channel:

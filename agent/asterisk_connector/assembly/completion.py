@@ -13,11 +13,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from asterisk_connector.assembly.channels import Age, age
 from asterisk_connector.records import CdrRow, CelEvent, Micros, Record
 
 SECOND = 1_000_000
 UNTOLD = 10
 """Where LINKEDID_END is enabled but missing for one linkedid, settle this much longer for it."""
+
+
+YOUNG = 100
+"""A uniqueid's counter below this is one of a process that has just started."""
 
 
 class CompletionRules(NamedTuple):
@@ -111,10 +116,17 @@ class Progress:
             if event.type == "HANGUP":
                 self._hung_up.add(uniqueid)
 
+    @property
+    def _untold(self) -> bool:
+        """Do the rows tell no end of any channel (neither CHAN_END nor HANGUP enabled)?"""
+        return not self._ended and not self._hung_up
+
     def _running(self) -> bool:
         """Is a channel still alive, as far as the rows can tell? Without CHAN_END rows a HANGUP is the end."""
         if not self._open:
             return False
+        if self._untold:
+            return not self._linkedids <= self._retired
         return bool(self._ended) or len(self._hung_up) < len(self._open)
 
     def _after(self, now: Micros, seconds: float, complete: bool, reason: str) -> Verdict:
@@ -123,3 +135,26 @@ class Progress:
         if now < due:
             return Verdict(False, False, "open", due)
         return Verdict(True, complete, reason, None)
+
+
+class Restarts:
+    """Notices among rows that Asterisk has started anew: its uniqueids count from zero again at a later second.
+
+    Hosts that share a table need `systemname` in asterisk.conf; each name is watched by itself.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Age] = {}
+
+    def observe(self, record: Record) -> Micros | None:
+        """The instant Asterisk was up again, when this record is the first to show it; call `Progress.restarted`."""
+        if not isinstance(record, CelEvent) or record.type != "CHAN_START":
+            return None
+        system = record.uniqueid.rpartition("-")[0]
+        now = age(record.uniqueid)
+        before = self._latest.get(system)
+        if before is None or now[:2] > before[:2]:
+            self._latest[system] = now
+        if before is None or now[0] <= before[0] or now[1] >= min(before[1], YOUNG):
+            return None
+        return now[0] * SECOND

@@ -15,10 +15,12 @@ from asterisk_connector.assembly.channels import Channel, Stay, age
 from asterisk_connector.records import CdrRow, CelEvent, Micros, Record, RecordingFile
 
 SECOND = 1_000_000
+ROOMS = frozenset({"ConfBridge", "MeetMe", "Konference", "Page"})
+"""Applications whose bridge is a conference, also where its technology was not written."""
 ONCE = frozenset(
     {"CHAN_START", "ANSWER", "HANGUP", "CHAN_END", "PICKUP", "FORWARD", "BLINDTRANSFER", "ATTENDEDTRANSFER"}
 )
-"""Types that a channel cannot have twice in one second; the others may, where only whole seconds are kept."""
+"""Types that say nothing new when said twice in one second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class _Reading:
     def __init__(self) -> None:
         self.scene = Scene()
         self._seen: set[tuple[object, ...]] = set()
+        self._rows: dict[str, list[CelEvent]] = {}
+        self._place: dict[str, int] = {}
         self._methods: dict[str, Callable[[Channel, CelEvent, Micros], None]] = {
             "CHAN_START": self._chan_start,
             "CHAN_END": self._chan_end,
@@ -136,15 +140,8 @@ class _Reading:
     def event(self, row: CelEvent) -> None:
         scene = self.scene
         kind = row.type
-        key: tuple[object, ...] | None = None
-        if row.resolution < SECOND:
-            key = (kind, row.at, row.uniqueid, row.linkedid, row.app_name, row.extra)
-        elif kind in ONCE:
-            key = (kind, row.at, row.uniqueid)
-        if key is not None:
-            if key in self._seen:
-                return
-            self._seen.add(key)
+        if self._again(row):
+            return
         scene.tick = max(scene.tick, row.resolution)
         scene.counts[kind] = scene.counts.get(kind, 0) + 1
         scene.events.append(row)
@@ -184,6 +181,30 @@ class _Reading:
         method = self._methods.get(kind)
         if method is not None:
             method(channel, row, at)
+
+    def _again(self, row: CelEvent) -> bool:
+        """Was this row read before? By what it says; where only whole seconds are kept, by its place in its channel.
+
+        Two equal rows of one second may both be true (a digit pressed twice). But a channel starts once: after a second
+        CHAN_START its rows come again one by one.
+        """
+        if row.resolution < SECOND:
+            key = (row.type, row.at, row.uniqueid, row.linkedid, row.app_name, row.extra)
+            if key in self._seen:
+                return True
+            self._seen.add(key)
+            return False
+        rows = self._rows.setdefault(row.uniqueid, [])
+        place = self._place.get(row.uniqueid)
+        if place is None and row.type == "CHAN_START" and rows:
+            place = 0
+        if place is not None and place < len(rows) and rows[place] == row:
+            self._place[row.uniqueid] = place + 1
+            return True
+        if row.type in ONCE and row in rows:
+            return True
+        rows.append(row)
+        return False
 
     def cdr(self, row: CdrRow) -> None:
         key: tuple[object, ...] = (row.uniqueid, row.sequence) if row.sequence is not None else (row,)
@@ -242,8 +263,8 @@ class _Reading:
             stays[-1].left = at
         stay = Stay(channel, bridge, at, row.app_name)
         stay.holding = "holding_bridge" in row.extra
-        stay.softmix = "softmix" in row.extra
-        _note_peers(stay, row.peer)
+        stay.softmix = "softmix" in row.extra or row.app_name in ROOMS
+        _note_peers(stay, row.peer, at)
         stays.append(stay)
 
     def _bridge_exit(self, channel: Channel, row: CelEvent, at: Micros) -> None:
@@ -260,7 +281,7 @@ class _Reading:
                 return
             if "softmix" in row.extra:
                 stay.softmix = True
-            _note_peers(stay, row.peer)
+            _note_peers(stay, row.peer, at)
         stay.left = at
 
     def _stream_begin(self, channel: Channel, row: CelEvent, at: Micros) -> None:
@@ -280,6 +301,6 @@ class _Reading:
         self.scene.told.append(Told(row.type, at, channel, row.extra, row.cid_rdnis, row.exten))
 
 
-def _note_peers(stay: Stay, peer: str) -> None:
-    if peer:
-        stay.peers.update(peer.split(","))
+def _note_peers(stay: Stay, peer: str, at: Micros) -> None:
+    if peer and not stay.bridge:
+        stay.peers.extend((at, name) for name in peer.split(","))

@@ -12,6 +12,8 @@ from asterisk_connector.assembly.channels import Channel
 from asterisk_connector.assembly.story import Story
 from asterisk_connector.assembly.transfers import UNREACHABLE
 
+CROSSING = 50_000
+"""Rows that belong together may cross each other by so much (measured: a few milliseconds)."""
 DECLINED = 21
 BUSY = 17
 DIALSTATUS = {
@@ -74,9 +76,12 @@ def hung_up(channel: Channel) -> bool:
 
 
 def _from_legs(caller: Channel, legs: list[Channel]) -> tuple[str, str]:
+    causes = [leg.cause for leg in legs if leg.over is not None]
+    answered = caller.answered
+    if answered is not None and all(leg.over is not None and leg.over <= answered + CROSSING for leg in legs):
+        return "service", "something answered the caller after the legs had ended"
     if hung_up(caller):
         return "cancelled", "the caller hung up while it rang"
-    causes = [leg.cause for leg in legs if leg.over is not None]
     if any(leg.over is None for leg in legs) and caller.over is None:
         return "no_answer", "still ringing at the last row"
     if causes and all(cause is None for cause in causes):
@@ -140,6 +145,8 @@ def ended_by(story: Story, result: str) -> tuple[str | None, str]:
             return names.pop(), "refused"
     if result == "cancelled":
         return story.name(caller), "cancelled"
+    if not story.scene.with_extra and caller.over is not None:
+        return None, "the rows do not tell"
     return "system", "nobody hung up"
 
 

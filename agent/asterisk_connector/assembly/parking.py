@@ -62,11 +62,19 @@ def parks(cast: Cast, met: list[Contact]) -> list[Park]:
                 lot=told.fact("parking_lot") or None,
                 at=told.at,
                 until=end.at if end else parked.over,
-                result=RESULTS.get(reason, "abandoned" if end is None and parked.over is not None else None),
+                result=RESULTS[reason] if reason in RESULTS else _unsaid(cast, met, parked, told.at),
                 main=main,
             )
         )
     return found
+
+
+def _unsaid(cast: Cast, met: list[Contact], parked: Channel, since: Micros) -> str | None:
+    """How a stay ended whose reason is not in the rows: by whom the parked one met next."""
+    following = next((c for c in met if parked in (c.a, c.b) and c.begin >= since), None)
+    if following is None:
+        return "abandoned" if parked.over is not None else None
+    return "timed_out" if following.other(parked) in cast.parent else "retrieved"
 
 
 def _talk_before(channel: Channel, met: list[Contact], at: Micros) -> Contact | None:

@@ -114,27 +114,27 @@ class Cast:
             self._target_ages[target] = [c.age for c in channels]
 
     def _dialler(self, channel: Channel) -> Channel | None:
-        candidates = self._by_target.get(channel.endpoint)
-        if candidates is not None and channel.tech != "Local":
-            found = _latest_alive(candidates, self._target_ages[channel.endpoint], channel)
-            if found is not None:
+        wire = channel.tech == "Local"
+        candidates = self._by_target.get(channel.endpoint, [])
+        found = spare = None
+        if candidates:
+            found, spare = _latest_alive(candidates, self._target_ages[channel.endpoint], channel)
+            if found is not None and not wire:
                 return found
         for queue in reversed(self._queues):
             if queue.age < channel.age and _alive(queue, channel.started) and _serves(queue, channel.started):
                 return queue
-        if candidates is not None:
-            found = _latest_alive(candidates, self._target_ages[channel.endpoint], channel)
-            if found is not None:
-                return found
+        if found is not None:
+            return found
         halves = self._halves.get(channel.endpoint)
-        if halves is not None and channel.tech != "Local":
-            found = _latest_alive(halves, [h.age for h in halves], channel)
-            if found is not None:
-                return found
+        if halves is not None and not wire:
+            half, _ = _latest_alive(halves, [h.age for h in halves], channel)
+            if half is not None:
+                return half
         first = self.scene.channels.get(channel.linkedid)
         if first is not None and first is not channel and _alive(first, channel.started):
             return first
-        return next(
+        return spare or next(
             (c for c in self.people if c is not channel and c.age < channel.age and _idle(c, channel.started)), first
         )
 
@@ -229,13 +229,15 @@ def _idle(channel: Channel, at: Micros) -> bool:
     )
 
 
-def _latest_alive(candidates: list[Channel], ages: list[Age], channel: Channel) -> Channel | None:
-    """The youngest of the candidates that is older than the channel and alive when it started; its own call's first."""
+def _latest_alive(
+    candidates: list[Channel], ages: list[Age], channel: Channel
+) -> tuple[Channel | None, Channel | None]:
+    """The youngest candidate that is older than the channel and alive when it started: of its own call, of any call."""
     spare = None
     for index in range(bisect_right(ages, channel.age) - 1, -1, -1):
         found = candidates[index]
         if found is not channel and _alive(found, channel.started):
             if channel.linkedid in (found.linkedid, found.uniqueid):
-                return found
+                return found, found
             spare = spare or found
-    return spare
+    return None, spare

@@ -93,7 +93,7 @@ def _visit(
         result: str | None = "answered"
     elif until is None:
         result = None
-    elif channel.source == channel.name and channel.over is not None and channel.over - until <= 1_000_000:
+    elif channel.source in (channel.name, None) and channel.over is not None and channel.over - until <= 1_000_000:
         result = "abandoned"
     else:
         result = "timeout"

@@ -48,7 +48,7 @@ def forwards(cast: Cast) -> tuple[list[tuple[str, str]], set[Channel], bool]:
             pairs.append((who, target))
             if leg:
                 legs.add(leg)
-    if pairs or scene.of("FORWARD"):
+    if pairs:
         return pairs, legs, False
     for channel in scene.channels.values():
         if not channel.rdnis or channel.half != "2":

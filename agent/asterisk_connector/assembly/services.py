@@ -7,14 +7,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from asterisk_connector.assembly.channels import Channel
+from asterisk_connector.assembly.interpret import ROOMS
 from asterisk_connector.assembly.parties import Cast
 from asterisk_connector.call import Conference, Ivr, Voicemail
 from asterisk_connector.plan import Plan
 from asterisk_connector.records import Micros
 
 MENUS = frozenset({"BackGround", "Background", "WaitExten", "BackgroundDetect", "Read"})
-ROOMS = frozenset({"ConfBridge", "MeetMe", "Konference"})
 
 
 def menu(channel: Channel, plan: Plan) -> Ivr | None:
@@ -22,11 +24,11 @@ def menu(channel: Channel, plan: Plan) -> Ivr | None:
     windows: list[tuple[Micros, Micros, str]] = []
     places = channel.places
     end = channel.over if channel.over is not None else channel.last
-    menus_at = [at for at, app, _ in channel.apps if app in MENUS]
+    begun = [since for since, _, _ in places]
+    playing = {bisect_right(begun, at) - 1 for at, app, _ in channel.apps if app in MENUS}
     for index, (since, exten, context) in enumerate(places):
-        until = places[index + 1][0] if index + 1 < len(places) else end
-        inside = plan.ivr(context) or any(since <= at <= until for at in menus_at)
-        if inside and exten != "h":
+        until = begun[index + 1] if index + 1 < len(places) else end
+        if exten != "h" and (index in playing or plan.ivr(context)):
             windows.append((since, until, context))
     if not windows:
         return None
@@ -53,9 +55,9 @@ def room(cast: Cast) -> tuple[Conference, list[Channel], bool] | None:
     paging = False
     for channel in cast.people:
         paging = paging or channel.ran("Page")
-        data = next((d for _, app, d in channel.apps if app in ROOMS), None)
+        data = next((d for _, app, d in channel.apps if app in ROOMS and app != "Page"), None)
         stay = next((s for s in channel.stays if s.softmix), None)
-        if stay is None and (data is None or channel.stays):
+        if stay is None and data is None:
             continue
         inside.append((stay.entered if stay else channel.started, channel))
         if data and name is None:

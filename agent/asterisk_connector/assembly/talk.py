@@ -37,12 +37,11 @@ class Hold:
 def settle(cast: Cast, met: list[Contact], moves: list[Move], parks: list[Park]) -> Hold:
     """Cuts the contacts to what was talk and sums up hold."""
     hold = Hold()
-    slack = max(TRAIL, cast.scene.tick)
     heard: set[tuple[Channel, Micros]] = set()
     cut: set[Contact] = set()
     if any(c.music for c in cast.scene.channels.values()):
         for contact in met:
-            if _cut_by_music(contact, slack, heard, hold):
+            if _cut_by_music(contact, heard, hold):
                 cut.add(contact)
     for move in moves:
         if move.main is not None and move.main not in cut and move.dialled_at is not None:
@@ -86,7 +85,7 @@ def union(spans: list[tuple[Micros, Micros]]) -> int:
     return total
 
 
-def _cut_by_music(contact: Contact, slack: int, heard: set[tuple[Channel, Micros]], hold: Hold) -> bool:
+def _cut_by_music(contact: Contact, heard: set[tuple[Channel, Micros]], hold: Hold) -> bool:
     begin, end = contact.begin, contact.end
     cut = False
     for channel in (contact.a, contact.b, *contact.via):
@@ -99,7 +98,7 @@ def _cut_by_music(contact: Contact, slack: int, heard: set[tuple[Channel, Micros
                 heard.add((channel, since))
                 hold.seen = True
                 hold.micros += until - since
-            if until >= end - slack:
+            if until >= end - TRAIL:
                 contact.end = min(contact.end, since)
                 cut = True
             else:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from asterisk_connector.assembly.channels import age
+from operator import itemgetter
+
+from asterisk_connector.assembly.channels import Age, age
 from asterisk_connector.assembly.interpret import Scene
 from asterisk_connector.call import ThreadEvent
+from asterisk_connector.records import Micros
 
 TYPES = frozenset(
     {
@@ -19,26 +22,23 @@ TYPES = frozenset(
     }
 )
 
+BRIDGES = frozenset({"BRIDGE_ENTER", "BRIDGE_EXIT"})
+TRANSFERS = frozenset({"BLINDTRANSFER", "ATTENDEDTRANSFER"})
+
 
 def thread(scene: Scene) -> tuple[ThreadEvent, ...]:
     """Nearly raw: what was written, sorted by time, then by age of the channel, then as its own rows came."""
-    found: list[tuple[int, tuple[int, int, str], int, ThreadEvent]] = []
-    order: dict[str, int] = {}
-    for row in scene.events:
-        if row.type not in TYPES:
+    found: list[tuple[Micros, Age, int, ThreadEvent]] = []
+    channels = scene.channels
+    for turn, row in enumerate(scene.events):
+        kind = row.type
+        if kind not in TYPES:
             continue
-        turn = order[row.uniqueid] = order.get(row.uniqueid, 0) + 1
-        event = ThreadEvent(
-            at=row.at,
-            event=row.type,
-            uniqueid=row.uniqueid,
-            channel=row.channel,
-            exten=row.exten,
-            context=row.context,
-            peer=row.peer if row.type.startswith("BRIDGE") else "",
-            extra=row.extra if row.type.endswith("TRANSFER") else "",
-        )
-        found.append((row.at, age(row.uniqueid), turn, event))
+        channel = channels.get(row.uniqueid)
+        peer = row.peer if kind in BRIDGES else ""
+        extra = row.extra if kind in TRANSFERS else ""
+        event = ThreadEvent(row.at, kind, row.uniqueid, row.channel, row.exten, row.context, peer, extra)
+        found.append((row.at, channel.age if channel else age(row.uniqueid), turn, event))
     for row_index, cdr in enumerate(scene.cdrs):
         at = cdr.start if cdr.start is not None else scene.first or 0
         event = ThreadEvent(
@@ -55,5 +55,5 @@ def thread(scene: Scene) -> tuple[ThreadEvent, ...]:
             disposition=cdr.disposition,
         )
         found.append((at, (0, row_index, ""), 0, event))
-    found.sort(key=lambda entry: entry[:3])
+    found.sort(key=itemgetter(0, 1, 2))
     return tuple(entry[3] for entry in found)

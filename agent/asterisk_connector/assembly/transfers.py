@@ -290,7 +290,9 @@ class Moves:
     ) -> Move:
         """A blind transfer and what became of it; `sent` may be the wire that was sent on in the person's place."""
         since = at - self.slack
-        legs = [c for c in self.cast.real_children(sent) if c.started >= since and c is not by]
+        met = next((c for c in self.met.get(waiting, ()) if c.begin >= since and c.other(waiting) is not by), None)
+        last = met.begin if met else self.scene.last or at
+        legs = [c for c in self.cast.real_children(sent) if since <= c.started <= last and c is not by]
         queue = next((s for s in sent.app_spans("Queue") if s[0] >= since), None)
         if queue is None and legs and any(leg.ran("AppQueue") for leg in legs):
             queue = next(iter(sent.app_spans("Queue")), None)
@@ -300,7 +302,6 @@ class Moves:
         elif not exten:
             later = sent.place_at(max((leg.over or leg.last for leg in legs), default=sent.last))
             target = later if len(legs) > 1 and later else self.cast.label[legs[0]] if legs else later or None
-        met = next((c for c in self.met.get(waiting, ()) if c.begin >= since and c.other(waiting) is not by), None)
         boxes = any(app in ("VoiceMail", "ConfBridge", "MeetMe") and begun >= since for begun, app, _ in sent.apps)
         result = "completed" if met or boxes else self._fate(waiting, by, at, legs)
         return Move("blind", by, waiting, target, result, at, left, main)
