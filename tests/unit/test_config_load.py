@@ -335,3 +335,23 @@ def test_a_secret_is_in_no_finding_and_in_no_representation() -> None:
     loaded = loads(WHOLE + "ami: {user: a, secret: [hidden_secret]}\n")
     assert "hidden_secret" not in "".join(said(loaded))
     assert "sk_test" not in repr(settings(WHOLE))
+
+
+def test_the_proxy_s_account_is_joined_to_its_address() -> None:
+    given = settings(
+        WHOLE.replace("key: sk_test", "key: k, proxy: 'http://p:3128', proxy_user: u, proxy_password: 'a@b'")
+    )
+    assert given.api is not None
+    assert given.api.proxy_address() == "http://u:a%40b@p:3128"
+    assert "a@b" not in repr(given)
+
+
+def test_reading_a_broken_file_again_and_again_leaks_nothing(tmp_path: Path) -> None:
+    """F55: a reload with a broken file, a hundred times."""
+    file = tmp_path / "config.yaml"
+    (tmp_path / "api.key").write_text("sk")
+    file.write_text(f"api: {{key_file: {tmp_path}/api.key, regoin: x}}\n")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(100):
+        assert load(file, {"CREDENTIALS_DIRECTORY": str(tmp_path)}).settings is None
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -33,6 +33,7 @@ def test_what_makes_sense_is_not_complained_of(text: str) -> None:
         (AMI + KAFKA + EVENTS.replace("topic: t", "topic: 'a b'"), "events.topic", "a topic has"),
         (API + CSV.replace("/cel.csv", "/cel.csv, mapping: stok"), "sources.cel_csv[0].mapping", "no mapping"),
         (API + "sources: {cel_csv: [{path: /a}, {path: /a}]}\n", "sources.cel_csv[1].path", "already read"),
+        (API.replace("k}", "k, proxy_user: u}") + CSV, "api.proxy_user", "go together"),
         (API + CSV + "store: {keep_rows: 1h}\n", "store.keep_rows", "idle_timeout"),
         (API + CSV + "shipping: {retry_for: 5s}\n", "shipping.retry_for", "at least 1m"),
         (API + CSV + "metrics: {listen: '0.0.0.0:8000'}\n", "metrics.listen", "without a guard"),

@@ -207,6 +207,9 @@ def _shipping(settings: Settings) -> Iterator[Finding]:
         yield Finding("error", "store.keep_rows", "is less than calls.idle_timeout")
     if settings.api is not None and (settings.api.timeout <= 0 or settings.api.connect_timeout <= 0):
         yield Finding("error", "api.timeout", "timeout and connect_timeout must be longer than 0s")
+    api = settings.api
+    if api is not None and (bool(api.proxy_user) != bool(api.proxy_password) or (api.proxy_user and not api.proxy)):
+        yield Finding("error", "api.proxy_user", "proxy_user and proxy_password go together, beside proxy")
     url = settings.api.url if settings.api and settings.api.url else ""
     if re.match(r"http://(?!(localhost|127\.[0-9.]+|\[::1\])([:/]|$))", url):
         yield Finding("warning", "api.url", "the API key travels unencrypted", "use https")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from asterisk_connector.config.kinds import Country, Duration, HttpUrl, Listen, Pattern, Positive, Size, StartAt
 from asterisk_connector.config.messaging import Ami, CallsTopic, Events, Kafka

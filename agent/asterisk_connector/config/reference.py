@@ -194,6 +194,11 @@ def _default(entry: Entry) -> str:
     return _written(entry.shape, entry.default)
 
 
+def _shown_default(entry: Entry) -> str:
+    words = entry.doc.default or ("" if _default(entry) != "none" else "none")
+    return words or f"`{_default(entry)}`"
+
+
 def schema() -> str:
     """The JSON schema (draft 2020-12), for editors."""
     top = {
@@ -266,7 +271,7 @@ def _table(entries: list[Entry]) -> Iterator[str]:
     yield "| setting | value | default | meaning |"
     yield "|---|---|---|---|"
     for entry in rows:
-        default = "**required**" if entry.required else entry.doc.default or f"`{_default(entry)}`"
+        default = "**required**" if entry.required else _shown_default(entry)
         name = f"`{entry.name}`, `{entry.name}_file`" if entry.secret else f"`{entry.name}`"
         example = f" Example: `{entry.doc.example}`" if entry.doc.example else ""
         cells = (name, _kind(entry.shape), default, entry.doc.text + example)

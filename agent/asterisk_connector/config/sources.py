@@ -24,7 +24,7 @@ class CelCsv:
     mapping: Annotated[
         str | tuple[str, ...],
         Doc(
-            "How columns are named: `auto` (from the content, else from cel_custom.conf), `stock`, `sipstack`, "
+            "How columns are named: `auto` (found by content), `stock`, `sipstack`, "
             "`sipstack-readme`, `freepbx`, `json`, the path of a cel_custom.conf, or a list of field names.",
             example="[eventtype, eventtime, cidname, cidnum, exten, context, channame, uniqueid, linkedid]",
         ),
