@@ -48,7 +48,14 @@ class Api:
     connect_timeout: Annotated[Duration, Doc("Until a connection must stand.")] = 10.0
     timeout: Annotated[Duration, Doc("Until a request must be answered, from its first byte.")] = 30.0
     workers: Annotated[Positive, Doc("Requests at the same time.")] = 8
-    max_rate: Annotated[float, Doc("Calls a second at most while a backlog drains; 0: no bound.", example="50")] = 0.0
+    max_rate: Annotated[float, Doc("Calls a second at most while a backlog drains; 0: no bound.")] = 100.0
+
+    def proxy_address(self) -> str | None:
+        """The proxy with its account in it, as HTTP libraries take it. Holds the password: never to be shown."""
+        if self.proxy is None or self.proxy_password is None:
+            return self.proxy
+        scheme, _, place = self.proxy.partition("://")
+        return f"{scheme}://{quote(self.proxy_user, safe='')}:{quote(self.proxy_password.reveal(), safe='')}@{place}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
