@@ -664,7 +664,32 @@ def test_a_full_disk_makes_callers_wait_and_is_told_once(
     monkeypatch.setattr(writer, "_commit", full)
     appended = store.append(batch(cel("1.1"), position=b"1"))
     assert appended.new == list(store.open_calls())
-    assert [type(n) for n in told] == [StoreBlocked, StoreUnblocked]
+    blocked, unblocked = told
+    assert isinstance(blocked, StoreBlocked)
+    assert "Free space" in blocked.hint
+    assert isinstance(unblocked, StoreUnblocked)
+
+
+def test_somebody_else_holding_the_database_is_waited_for(
+    tmp_path: Path, store: Store, told: list[Notice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = store._writer
+    assert writer is not None
+    writer._db.execute("PRAGMA busy_timeout=1")
+    other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = threading.Thread(target=store.append, args=(batch(cel("1.1")),))
+    waiting.start()
+    until(lambda: told)
+    other.execute("ROLLBACK")
+    other.close()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    blocked, unblocked = told
+    assert isinstance(blocked, StoreBlocked)
+    assert "Another program" in blocked.hint
+    assert isinstance(unblocked, StoreUnblocked)
+    assert len(list(store.open_calls())) == 1
 
 
 def test_below_the_reserve_reading_pauses_but_outcomes_are_written(tmp_path: Path, clock: FakeClock) -> None:

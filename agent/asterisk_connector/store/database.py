@@ -17,6 +17,7 @@ from urllib.parse import quote
 from asterisk_connector.errors import Misconfigured
 
 NAME = "calls.db"
+MAKE_ROOM = "Free space on the file system of the state directory; reading goes on by itself then."
 _PAGE = 4096
 
 _BLOCKED = {
@@ -34,6 +35,19 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 def is_blocked(error: sqlite3.Error) -> bool:
     """Whether writing may work later: no space, I/O error, read-only file system, somebody else's lock (F1, F2, F5)."""
     return _primary(error) in _BLOCKED
+
+
+def hint(error: sqlite3.Error) -> str:
+    """What an operator can do about an error that blocks writing."""
+    match _primary(error):
+        case sqlite3.SQLITE_FULL:
+            return MAKE_ROOM
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
+            return "Make the state directory writable for the service's user again; reading goes on by itself then."
+        case sqlite3.SQLITE_BUSY:
+            return "Another program holds the database locked; end it, and reading goes on by itself."
+        case _:
+            return "Look for errors of the disk below the state directory: journalctl -k. It is tried again by itself."
 
 
 def is_damaged(error: sqlite3.Error) -> bool:

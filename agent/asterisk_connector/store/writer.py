@@ -30,7 +30,6 @@ LONGEST_PAUSE = 5.0
 _SHORTEST_PAUSE = 0.1
 _ROOM_CHECKED = 1.0
 _TOGETHER = 256
-_MAKE_ROOM = "Free space on the file system of the state directory; reading goes on by itself then."
 
 
 class _Job:
@@ -149,7 +148,7 @@ class Writer:
     def _has_room(self) -> bool:
         reason = _crowded(self._db, self._path, self._limits) if self._path else ""
         if reason:
-            self._block(reason)
+            self._block(reason, database.MAKE_ROOM)
         return not reason
 
     def _perform(self, jobs: list[_Job]) -> None:
@@ -162,7 +161,7 @@ class Writer:
             if database.is_damaged(error):
                 _fail(jobs, self.condemn(error))
             else:
-                self._block(str(error))
+                self._block(str(error), database.hint(error))
                 self._shrink_log()
                 self._put_back(jobs)
         else:
@@ -234,10 +233,10 @@ class Writer:
             # Where nothing can be written this cannot either; it is tried again with the next attempt.
             return
 
-    def _block(self, reason: str) -> None:
+    def _block(self, reason: str, hint: str) -> None:
         if self._blocked_since is None:
             self._blocked_since = self._clock.monotonic()
-            self._notify(StoreBlocked(reason, _MAKE_ROOM))
+            self._notify(StoreBlocked(reason, hint))
 
     def _unblock(self, grown: bool) -> None:
         self._stuck = False
