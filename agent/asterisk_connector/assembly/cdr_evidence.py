@@ -76,9 +76,29 @@ class _Ledger:
             for name in (row.channel, row.dstchannel):
                 if name and name not in self.names:
                     self.names[name] = Channel(name, row.linkedid, name, row.start or 0)
-        self.caller = self._label(self.first.channel, self.first.cnum or self.first.src, caller=True)
+        self.lines: dict[str, str] = {}
+        for row in rows:
+            if row.dstchannel and (line := self._trunk(row.dstchannel, row=row)) and row.dst not in NOWHERE:
+                self.lines.setdefault(line, row.dst)
+        self.origin = self._origin()
+        caller = self.origin.dstchannel if self.origin else self.first.channel
+        number = "" if self.clicked else self.first.cnum or self.first.src
+        self.caller = self._label(caller, number, caller=not self.clicked)
         self.pairs = [r for r in rows if r.dstchannel and self._person(r.channel) and self._person(r.dstchannel)]
-        self.dialled = [r for r in rows if r.dstchannel and self._person(r.dstchannel)]
+        self.dialled = [r for r in rows if r.dstchannel and self._person(r.dstchannel) and r is not self.origin]
+
+    @property
+    def clicked(self) -> bool:
+        """Was the call asked for from outside the dial plan?"""
+        return self.origin is not None or self.first.last_app == "AppDial2"
+
+    def _origin(self) -> CdrRow | None:
+        """The row by which click to call over a Local channel rang its own telephone."""
+        first = self.names[self.first.channel] if self.first.channel else None
+        if first is None or first.half != "1" or self.first.uniqueid != self.first.linkedid:
+            return None
+        other = self.first.channel[:-1] + "2"
+        return next((r for r in self.rows if r.channel == other and r.dstchannel), None)
 
     def call(self, host: str, call_id: str | None, incomplete: str | None, ended: bool) -> Call:
         rows, first = self.rows, self.first
@@ -95,6 +115,8 @@ class _Ledger:
         partner = [t.b if t.a == self.caller else t.a for t in with_caller]
         linkedids = tuple(sorted({r.linkedid or r.uniqueid for r in rows}, key=age))
         dialled = known.did if inbound and known.did else first.dst if first.dst not in NOWHERE else None
+        if self.clicked and dialled is None and first.src != self.caller:
+            dialled = first.src
         answered = outcome == "answered"
         return Call(
             call_id=call_id or linkedids[0],
@@ -114,7 +136,7 @@ class _Ledger:
             outcome=outcome,
             disposition="ANSWERED" if any(r.disposition == "ANSWERED" for r in rows) else first.disposition or None,
             answered_by=partner[0] if answered and partner else None,
-            final_party=partner[-1] if answered and partner else None,
+            final_party=partner[-1] if answered and partner and not self._left_alone(talk) else None,
             talk=talk,
             talk_seconds=sum(t.seconds for t in talk) if talk else None,
             transfers=None,
@@ -122,6 +144,7 @@ class _Ledger:
             wait_seconds=queue.wait_seconds if queue else None,
             voicemail=Voicemail(_box(box), box.billsec) if box else None,
             conference=self._conference(room, talk) if room else None,
+            click_to_call=self.clicked,
             trunk=Trunk(
                 inbound,
                 next((t for r in reversed(self.dialled) if (t := self._trunk(r.dstchannel, row=r))), None),
@@ -154,17 +177,17 @@ class _Ledger:
         known = self.plan.trunk(channel.tech, channel.endpoint, self.first.dcontext if caller else "")
         if known is None and row is not None:
             number = number_dialled(row.last_data, channel.endpoint)
-            known = bool(number) and not self.plan.extension(number or "")
+            known = True if number and not self.plan.extension(number) else None
         if known is None and caller:
-            known = self.plan.external(self.first.src)
-        return channel.endpoint if known else None
+            known = self.plan.external(self.first.src) or None
+        return channel.endpoint if known or (known is None and channel.endpoint in self.lines) else None
 
     def _label(self, name: str, number: str, *, caller: bool = False, row: CdrRow | None = None) -> str:
         channel = self.names.get(name)
         if channel is None:
             return number
         if self._trunk(name, caller=caller, row=row):
-            return number
+            return self.lines.get(channel.endpoint, number) if not caller else number
         return channel.endpoint if self.plan.extension(channel.endpoint) or not number else number
 
     def _pair(self, row: CdrRow) -> tuple[str, str]:
@@ -218,6 +241,8 @@ class _Ledger:
     def _outcome(
         self, talk: tuple[Talk, ...], room: CdrRow | None, box: CdrRow | None, queue: QueueVisit | None
     ) -> tuple[str, str]:
+        if self.clicked and not talk and not self.dialled:
+            return "not_taken", "the telephone rung for click to call did not answer"
         if room is not None and not any(r.last_app in DIALLERS and r.billsec for r in self.pairs):
             return "conference", "lastapp is a conference"
         if talk:
@@ -237,6 +262,11 @@ class _Ledger:
         if self.first.last_app in DIALLERS:
             return DISPOSITIONS.get(self.first.disposition, "failed"), "Dial without a leg"
         return "service", "no leg, an application served the caller"
+
+    def _left_alone(self, talk: tuple[Talk, ...]) -> bool:
+        """Was somebody else dialled after the last talk, in vain?"""
+        until = max(t.start + int(t.seconds * 1e6) for t in talk) - 1_000_000
+        return any(r.disposition != "ANSWERED" and (r.start or 0) >= until for r in self.dialled)
 
     def _conference(self, room: CdrRow, talk: tuple[Talk, ...]) -> Conference:
         labels = dict.fromkeys([self.caller, *(name for t in talk for name in (t.a, t.b))])
