@@ -105,7 +105,9 @@ class World:
                 file.write(self._row())
 
     def half(self) -> None:
-        self.finish_half()
+        """Half a row, in a file the agent has met: what began in one and ended in another is else one torn row."""
+        self.write(1)
+        self.drain()
         row = self._row()
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         cut = 1 + len(self.written) * 37 % (len(row) - 1)

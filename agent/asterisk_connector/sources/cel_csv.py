@@ -45,6 +45,7 @@ class StretchMark(Struct, frozen=True, array_like=True):
     """Where one file was left. `carry` is a half record that began in the file's predecessor (copytruncate).
 
     Records that end at or before `history_end`, and are older than `cutoff` where there is one, are history.
+    `newest` is the time of the newest row taken; up to `known_until` rows were taken before the file lost its end.
     """
 
     mark: Mark
@@ -53,6 +54,8 @@ class StretchMark(Struct, frozen=True, array_like=True):
     history_end: int
     cutoff: Micros | None
     glued: bool
+    newest: Micros
+    known_until: Micros
 
 
 class CsvPosition(Struct, frozen=True, array_like=True, tag="cel_csv/1"):
@@ -74,6 +77,8 @@ class _Stretch:
         self.history_end = left.history_end if left else 0
         self.cutoff = left.cutoff if left else None
         self.glued = left.glued if left else False
+        self.newest = left.newest if left else 0
+        self.known_until = left.known_until if left else 0
         self.carry = b""
         self.taken = generation.offset
         """Where the next record begins; below zero while it is one that began in the predecessor."""
@@ -85,6 +90,13 @@ class _Stretch:
         self.carry = carry
         self.taken = -len(carry)
 
+    def takes(self, event: CelEvent) -> bool:
+        """Whether the row is new. Within a coarse clock's tick that cannot be told, and twice is better than never."""
+        if event.at < self.known_until or (event.at == self.known_until and event.resolution == 1):
+            return False
+        self.newest = max(self.newest, event.at)
+        return True
+
     def mark(self) -> StretchMark:
         """Where it was left."""
         return StretchMark(
@@ -94,6 +106,8 @@ class _Stretch:
             self.history_end,
             self.cutoff,
             self.splitter.glued if self.splitter else self.glued,
+            self.newest,
+            self.known_until,
         )
 
 
@@ -197,7 +211,7 @@ class CelCsvSource:
                     ident = f"{stretch.name}:{row.offset}"
                     if isinstance(row.event, Unreadable):
                         set_aside.append(SetAside(ident, row.event.reason, row.data))
-                    else:
+                    elif stretch.takes(row.event):
                         seen.append(Seen(ident, row.event))
         pending = {id(stretch) for stretch, _ in self._pieces}
         self._stretches = [s for s in self._stretches if not s.ended or id(s) in pending]
@@ -233,11 +247,13 @@ class CelCsvSource:
     def _end(self, stretch: _Stretch, ended: Ended) -> list[Piece]:
         stretch.ended = True
         tail = stretch.splitter.tail if stretch.splitter else stretch.carry
-        if ended.heir is not None and len(tail) <= _LONGEST_CARRY:
+        pieces: list[Piece] = []
+        if ended.heir is not None and ended.heir.turn > ended.generation.turn:
+            self._stretch(ended.heir).known_until = stretch.newest
+        elif ended.heir is not None and len(tail) <= _LONGEST_CARRY:
             self._stretch(ended.heir).begin_with(tail)
-            pieces: list[Piece] = []
-        else:
-            pieces = stretch.splitter.finish() if stretch.splitter else []
+        elif stretch.splitter is not None:
+            pieces = stretch.splitter.finish()
         if not pieces:
             self._stretches.remove(stretch)
         return pieces

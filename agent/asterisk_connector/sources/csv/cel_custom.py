@@ -19,7 +19,7 @@ from asterisk_connector.sources.csv.dialect import JSON, STOCK, Dialect
 from asterisk_connector.sources.csv.mapping import Mapping, field_name
 
 _VARIABLE = re.compile(r"\$\{\s*(CALLERID|CHANNEL)\(\s*(\w+)\s*\)|\$\{\s*(?!CSV_QUOTE|QUOTE)(\w+)\s*(?=\})")
-_FIELD = re.compile(r'\s*(?:"([^"]*)"|([^,"]*))\s*(?:,|\Z)')
+_FIELD = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|([^,"']*))\s*(?:,|\Z)""")
 _SEPARATORS = {r"\t": "\t", "tab": "\t", r"\\": "\\"}
 
 
@@ -70,12 +70,10 @@ def _cells(value: str) -> list[str]:
 
 
 def _advanced(options: dict[str, str], wanted: str) -> Layout:
-    names = [quoted or plain.strip() for quoted, plain in _FIELD.findall(options.get("fields", ""))]
-    while names and not names[-1]:
-        names.pop()
+    names = _FIELD.findall(options.get("fields", ""))[:-1]
     if options.get("format", "csv").lower() == "json":
         return Layout(JSON, None)
-    # `EventTime(%F %T)` and other qualifiers say how a field is written, not which one it is.
+    # Qualifiers, as in `EventTime(%F %T^quote)`, say how a field is written, not which one it is.
     columns = [field_name(re.sub(r"\(.*", "", name)) for name in names]
     quote = options.get("quote_character", '"') or '"'
     separator = options.get("separator_character", ",") or ","

@@ -48,7 +48,7 @@ class Dialect(Struct, frozen=True, dict=True):
 
         Only names of cel.h: an account code and the uniqueid after it look like a user's event and its time.
         """
-        return self._pattern(rb"%(q)s(?:%(known)s)%(q)s%(s)s%(q)s%(time)s")
+        return self._pattern(rb"%(q)s(%(known)s)%(q)s%(s)s%(q)s%(time)s")
 
     def _pattern(self, form: bytes) -> re.Pattern[bytes]:
         quote, separator = re.escape(self.quote.encode()), re.escape(self.separator.encode())

@@ -100,6 +100,8 @@ class Rows:
 
     def _read_stranger(self, data: bytes, row: list[str] | None) -> CelEvent | Unreadable | None:
         """A row of a shape not met before (or not rightly): looks at its content."""
+        if self._is_written_over(data):
+            return Unreadable("a record torn by a crash or a full disk, with the next one in the same line")
         event = self._read_by_content(row)
         if self._detects and isinstance(event, Unreadable):
             dialect = detect_dialect(data)
@@ -136,8 +138,8 @@ class Rows:
         user_defined = texts[_USER_DEFINED]
         if user_defined or written not in KNOWN or written == USER_DEFINED:
             written, texts[_USER_DEFINED] = name_event(written, enum, user_defined, texts[_APP_NAME])
-            if not written:
-                return Unreadable("the event has no name")
+            if not written or '"' in written:
+                return Unreadable(f"{written[:40]!r} is no event's name")
         rest: list[Any] = [*texts, resolution]
         return CelEvent(written, at, uniqueid, linkedid, *rest)
 
@@ -147,6 +149,17 @@ class Rows:
             return Unreadable("a JSON line that is no JSON, even with its back-slashes repaired")
         named = {field_name(name): value for name, value in values.items()}
         return self._build(tuple(named.get(name, "") for name in ("at", *_TEXT_FIELDS, ENUM)))
+
+    def _is_written_over(self, data: bytes) -> bool:
+        """Whether another record begins inside this one; `eventtype, eventenum, eventtime` is no such place."""
+        separator = self._dialect.separator.encode()
+        for match in self._dialect.inner_start.finditer(data, 1):
+            before, name = data[: match.start()], match[1]
+            cells = before.split(separator)
+            first = cells[max(0, len(cells) - 2)].strip(b"\"'")
+            if cells[-1] or (first != name and (len(cells) > 2 or first.decode("latin-1") in KNOWN)):
+                return True
+        return False
 
     def _take_apart(self, data: bytes) -> list[tuple[int, bytes]]:
         starts = [match.start() for match in self._dialect.inner_start.finditer(data)]

@@ -37,7 +37,10 @@ class Chunk(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A generation was read to its end and nothing will be added. `heir` took its place in the same inode, if any."""
+    """A generation was read to its end and nothing will be added.
+
+    `heir` took its place in the same inode, if any. An heir of the next `turn` begins with what was read before.
+    """
 
     generation: Generation
     heir: Generation | None
@@ -242,11 +245,15 @@ class Follower:
         return found
 
     def _own_order(self, generation: Generation) -> tuple[int, int, bool, str] | None:
-        """Where a file stands among the rotated ones; None while it is not one of them."""
+        """Where a file, or its compressed twin, stands among the rotated ones; None while it is not one of them."""
         for sibling in siblings(self.path):
             if (sibling.device, sibling.inode) == (generation.device, generation.inode):
                 return sibling.order
-        return None
+        name = name_of(generation.peek(256))
+        opened = self._open_siblings(lambda sibling: bool(name) and sibling.packed)
+        twin = next((other for other in opened if name_of(other.peek(256)) == name), None)
+        _close(opened)
+        return self._own_order(twin) if twin is not None else None
 
     def _open_siblings(self, wanted: Callable[[Sibling], bool]) -> list[Generation]:
         """Opens the wanted siblings, oldest first. Raises OSError where one cannot be read.
@@ -276,10 +283,9 @@ class Follower:
         between: list[Generation] = []
         try:
             if cut.head.startswith(now) and len(now) > len(first_line(cut.head)):
-                # Only its end was cut off: what is left was read before.
-                fresh.head, fresh.turn, fresh.offset = now, cut.turn + 1, min(fresh.size, cut.offset)
+                # Only its end is gone (a power cut, `truncate`). Where the cut was and what is new does not show.
+                fresh.turn = cut.turn + 1
             else:
-                fresh.continues = True
                 copy = self._find(cut.head, cut.offset, but=cut)
                 if copy is not None:
                     owed = 0
@@ -293,6 +299,7 @@ class Follower:
             raise
         for generation in between:
             generation.final = generation.continues = True
+        fresh.continues = True
         if not cut.final:
             cut.cut_off()
         self._notify(FileTruncated(self._source, str(self.path), owed))
@@ -329,8 +336,8 @@ class Follower:
             same = (at_path.device, at_path.inode) == (mark.device, mark.inode)
             intact = at_path.begins_as_before()
             if (same and (last or intact)) or (mark.head and intact):
-                if not intact:  # cut while nobody looked: the first look will see it and needs the size it had
-                    at_path.size = mark.size
+                if not intact:  # cut while nobody looked: the first look will see it and needs what was before
+                    at_path.size, at_path.mtime = mark.size, mark.mtime
                 self.generations.append(at_path)
                 self._current = at_path
                 return True
@@ -343,7 +350,6 @@ class Follower:
             return False
         found.take_up(mark)
         found.left_at = self._clock.monotonic()
-        self.horizon = max(self.horizon, found.mtime)
         self.generations.append(found)
         return True
 
