@@ -69,7 +69,7 @@ def placed(finding: Finding, places: Mapping[str, str], name: str) -> Finding:
 def _unreadable(path: Path, error: OSError) -> Finding:
     match error:
         case FileNotFoundError():
-            hint = "`asterisk-connector setup` writes one, `asterisk-connector config example` shows one"
+            hint = "`asterisk-connector config example` shows one"
             return Finding("error", "", "there is no such file", hint, str(path))
         case PermissionError():
             hint = "run as root or as the user asterisk-connector"

@@ -30,7 +30,7 @@ def names(call: Call) -> Call:
 def clean(name: str | None) -> str | None:
     """The name itself; None when nothing but routing was in it."""
     if not name:
-        return name
+        return None
     text = " ".join(_CONTROL.sub(" ", name).split())
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -62,7 +62,7 @@ _ROUTING_WORDS = frozenset(
 """Words of which routing contexts are made on stock Asterisk and FreePBX."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TenantRules:
     """Where a tenant may be found, first hit first.
 
@@ -79,6 +79,16 @@ class TenantRules:
     from_contexts: bool = True
     numbers: NumberRules = field(default_factory=NumberRules)
 
+    @cached_property
+    def by_spelling(self) -> Mapping[str, str]:
+        """`dids` by every spelling of their numbers: made once, a host may have thousands."""
+        return {spelled: name for number, name in self.dids.items() for spelled in _spellings(number, self.numbers)}
+
+    @cached_property
+    def by_code(self) -> Mapping[str, str]:
+        """`account_codes` without regard to case."""
+        return {code.casefold(): name for code, name in self.account_codes.items() if code}
+
 
 def tenant(call: Call, rules: TenantRules) -> Call:
     """The call with its tenant, where one is known. One that is already set stays."""
@@ -92,7 +102,7 @@ def tenant(call: Call, rules: TenantRules) -> Call:
 
 def _candidates(call: Call, rules: TenantRules) -> Iterator[tuple[str | None, str]]:
     yield _by_did(call, rules), "DID"
-    yield from _by_account_code(call.account_code or "", rules.account_codes)
+    yield from _by_account_code(call.account_code or "", rules.by_code)
     patterns = rules.patterns + (_CONTEXT_FORMS if rules.from_contexts else ())
     trunks = {name.lower() for name in (*rules.known_trunks, call.trunk.inbound, call.trunk.outbound) if name}
     for pattern in patterns:
@@ -107,7 +117,7 @@ def _candidates(call: Call, rules: TenantRules) -> Iterator[tuple[str | None, st
 def _by_did(call: Call, rules: TenantRules) -> str | None:
     if not rules.dids:
         return None
-    known = {spelling: name for number, name in rules.dids.items() for spelling in _spellings(number, rules.numbers)}
+    known = rules.by_spelling
     texts = [text for text in (call.did, call.dialled if call.direction == "inbound" else None) if text]
     texts += [e164 for text in texts if (e164 := call.parties.get(text, Party()).e164)]
     for text in texts:
@@ -127,14 +137,11 @@ def _spellings(number: str, rules: NumberRules) -> tuple[str, ...]:
     return tuple(spelling for spelling in (digits, e164.removeprefix("+") if e164 else "", national) if spelling)
 
 
-def _by_account_code(code: str, codes: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
+def _by_account_code(code: str, known: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
     wanted = code.casefold()
-    if not wanted:
-        return
-    folded = {key.casefold(): name for key, name in codes.items() if key}
-    yield folded.get(wanted), "account code"
-    prefixes = sorted((key for key in folded if wanted.startswith(key)), key=len, reverse=True)
-    yield from ((folded[key], "prefix of the account code") for key in prefixes)
+    yield known.get(wanted), "account code"
+    for length in range(len(wanted) - 1, 0, -1):
+        yield known.get(wanted[:length]), "prefix of the account code"
 
 
 def _texts(call: Call, kind: Field) -> Iterator[str]:
