@@ -354,13 +354,12 @@ def _fingerprint(cert: Path) -> str:
 @pytest.mark.parametrize(
     "tls",
     [
-        lambda cert: Tls(ca=cert, server_name="pbx.example"),
+        lambda cert: Tls(ca_file=cert, server_name="pbx.example"),
         lambda cert: Tls(fingerprint=":".join(_fingerprint(cert)[i : i + 2] for i in range(0, 64, 2))),
-        lambda cert: Tls(verify=False),
     ],
-    ids=["ca", "fingerprint", "unverified"],
+    ids=["ca", "fingerprint"],
 )
-def test_tls_by_ca_by_fingerprint_or_unverified(
+def test_tls_by_ca_or_by_fingerprint(
     tls: Callable[[Path], Tls], certificate: tuple[Path, ssl.SSLContext], listener: Listener
 ) -> None:
     ami = FakeAmi(tls=certificate[1])
@@ -375,9 +374,9 @@ def test_tls_by_ca_by_fingerprint_or_unverified(
     "tls",
     [
         lambda cert: Tls(),
-        lambda cert: Tls(ca=cert),
+        lambda cert: Tls(ca_file=cert),
         lambda cert: Tls(fingerprint="00" * 32),
-        lambda cert: Tls(ca=Path("/nonexistent.pem")),
+        lambda cert: Tls(ca_file=Path("/nonexistent.pem")),
     ],
     ids=["unknown-ca", "wrong-name", "wrong-fingerprint", "no-ca-file"],
 )

@@ -1,7 +1,7 @@
 """One TCP or TLS connection to the manager port: connect, read what is there, write, be woken.
 
-- TLS begins with the connection. The peer is known by a CA, by the SHA-256 fingerprint of its certificate, or, where
-  the operator says so, not at all; Asterisk's own certificates are mostly self-signed.
+- TLS begins with the connection. The peer is known by a CA and its name, or by the SHA-256 fingerprint of its
+  certificate, because Asterisk's own certificates are mostly self-signed; never not at all.
 - The receive buffer is large, so that Asterisk never waits for us (law 7).
 """
 
@@ -28,20 +28,19 @@ _USER_TIMEOUT_MS = 30_000
 class Tls:
     """How the manager is known. `fingerprint` (SHA-256, hex, colons or not) replaces the CA and the name."""
 
-    ca: Path | None = None
+    ca_file: Path | None = None
     server_name: str = ""
     fingerprint: str = ""
-    verify: bool = True
 
     def context(self) -> ssl.SSLContext:
         """Raises Misconfigured for a CA file that cannot be used."""
         try:
-            context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         except (OSError, ssl.SSLError) as error:
             raise Misconfigured(
-                f"ami.tls.ca: {self.ca}: {error}", "name a readable file with PEM certificates"
+                f"ami.tls.ca_file: {self.ca_file}: {error}", "name a readable file with PEM certificates"
             ) from None
-        if self.fingerprint or not self.verify:
+        if self.fingerprint:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
@@ -124,7 +123,7 @@ def _secure(plain: socket.socket, host: str, tls: Tls, timeout: float) -> ssl.SS
         plain.close()
         raise Misconfigured(
             f"TLS: the certificate is not accepted: {error.verify_message}",
-            "set ami.tls.ca to the certificate that signed it, or ami.tls.fingerprint to its SHA-256",
+            "set ami.tls.ca_file to the certificate that signed it, or ami.tls.fingerprint to its SHA-256",
         ) from None
     except OSError as error:
         plain.close()

@@ -96,6 +96,12 @@ class Settings:
         return f"{self.host}:{self.port}"
 
 
+def said_to_login_alone(first: bytes) -> bool:
+    """Whether the first event of a session is the FullyBooted each login gets: `Uptime` before `Status`, the broadcast
+    one at boot has them the other way round (measured on 16 and 22)."""
+    return first.startswith(b"Event: FullyBooted\r\n") and 0 < first.find(b"\r\nUptime: ") < first.find(b"\r\nStatus: ")
+
+
 class Session:
     """The one session of this agent. `round` is called again and again by one thread; `wake` by any."""
 
@@ -262,9 +268,7 @@ class Session:
     def _wanted(self, talk: _Talk, body: bytes) -> bool:
         if not talk.spoken:
             talk.spoken = True
-            if body.startswith(b"Event: FullyBooted\r\n") and 0 < body.find(b"\r\nUptime: ") < body.find(
-                b"\r\nStatus: "
-            ):
+            if said_to_login_alone(body):
                 return False
         if self._settings.hide_own_login and _OWN_SERVICE in body and b"\r\nPrivilege: security" in body:
             return b"\r\nAccountID: " + self._settings.account.user.encode() + b"\r\n" not in body

@@ -32,6 +32,7 @@ VERBS: dict[str, Verb] = {
     "check": Verb("check:check", "Names every problem of the configuration, the host and what is reached from it."),
     "config": Verb("config:config", "Example, schema, reference and effective values of the configuration."),
     "replay": Verb("replay:replay", "Call documents from captures, one JSON object a line."),
+    "events": Verb("events:events", "AMI events as they would be published, from a capture or live."),
     "demo": Verb("demo:demo", "The whole agent for a minute, on embedded defaults."),
     "version": Verb("version:version", "Prints the version."),
 }
