@@ -221,7 +221,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase
-TestStoreAgainstModel.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+TestStoreAgainstModel.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
 
 
 @pytest.fixture(autouse=True)

@@ -243,6 +243,17 @@ def test_a_revision_is_owed_once(store: Store) -> None:
     assert len(store.lease("api", 10)) == 1
 
 
+def test_many_settlements_stand_each_for_itself(store: Store) -> None:
+    store.append(batch(cel("1.1"), cel("1.2"), cel("1.3")))
+    offered = [settlement(store, n) for n in (1, 2, 3)]
+    store.append(batch(cel("1.2"), first=3))
+    assert store.settle_all(offered) == [True, False, True]
+    assert [item.call_id for item in store.lease("api", 10)] == ["call-1", "call-3"]
+    with pytest.raises(ValueError, match="already used"):
+        store.settle_all([offered[0], settlement(store, 2)])
+    assert list(store.open_calls()) == []
+
+
 def test_a_settlement_without_anything_owed_keeps_when_it_was_shipped(store: Store, clock: FakeClock) -> None:
     store.append(batch(cel("1.1")))
     assert store.settle(settlement(store, 1))

@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -180,9 +182,14 @@ class Store:
         return self._write(lambda db: calls.settle(db, settlement, self._clock.now()))
 
     def settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """The same for several calls in one transaction, so that they share one sync of the disk."""
-        now = self._clock.now()
-        return self._write(lambda db: [calls.settle(db, settlement, now) for settlement in settlements])
+        """`settle` for many calls with one wait: they share one sync of the disk, yet each stands for itself.
+
+        Raises the first error when all of them are done.
+        """
+        writer, now = self._writing(), self._clock.now()
+        waiting = [writer.enqueue(partial(calls.settle, settlement=each, now=now)) for each in settlements]
+        wait(waiting)
+        return [future.result() for future in waiting]
 
     def unlinked_recordings(self, limit: int = 100) -> list[RecordingFile]:
         """Recordings that named no call, oldest first."""
@@ -296,9 +303,12 @@ class Store:
             self._lock.close()
 
     def _write(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:
+        return self._writing().submit(work, grows=grows)
+
+    def _writing(self) -> Writer:
         if self._writer is None:
             raise RuntimeError("this store was opened for reading only")
-        return self._writer.submit(work, grows=grows)
+        return self._writer
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._readers is None:

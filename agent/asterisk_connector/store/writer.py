@@ -72,6 +72,10 @@ class Writer:
 
         Raises what `work` raised, Stopping when the store closes first, Corrupt when the file is damaged or gone.
         """
+        return self.enqueue(work, grows=grows).result()
+
+    def enqueue(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> Future[T]:
+        """Like `submit`, without waiting: the future is done when the work is committed or never will be."""
         job = _Job(work, grows)
         with self._changed:
             if self._broken:
@@ -80,8 +84,7 @@ class Writer:
                 raise Stopping("The store is closed.")
             (self._growth if grows else self._jobs).append(job)
             self._changed.notify()
-        result: T = job.future.result()
-        return result
+        return job.future
 
     @property
     def blocked(self) -> bool:
