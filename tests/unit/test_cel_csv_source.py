@@ -473,6 +473,22 @@ def test_a_waiting_read_is_ended_by_wake_and_not_by_strangers(bench: Bench) -> N
     source.close()
 
 
+def test_a_directory_that_was_replaced_is_watched_anew(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "cel")
+    bench.path.parent.mkdir()
+    source = live(bench.path, bench.notices)
+    bench.path.parent.rename(tmp_path / "old")
+    bench.path.parent.mkdir()
+    while source.read(0.1) is not None:
+        pass
+    writer = threading.Timer(0.1, bench.append, [rows(1)])
+    writer.start()
+    batch = source.read(30)
+    writer.join()
+    assert batch is not None
+    source.close()
+
+
 def test_an_overflow_of_the_kernels_queue_is_told_and_loses_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ class StretchMark(Struct, frozen=True, array_like=True):
     carry: bytes
     history_end: int
     cutoff: Micros | None
-    glued: bool
+    glued: int
     newest: Micros
     known_until: Micros
 
@@ -76,7 +76,7 @@ class _Stretch:
         self.name = left.name if left else ""
         self.history_end = left.history_end if left else 0
         self.cutoff = left.cutoff if left else None
-        self.glued = left.glued if left else False
+        self.glued = left.glued if left else 0
         self.newest = left.newest if left else 0
         self.known_until = left.known_until if left else 0
         self.carry = b""

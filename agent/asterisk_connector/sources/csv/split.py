@@ -41,18 +41,19 @@ class Splitter:
     """Feeds on chunks. `offset` is where the first chunk begins in its file."""
 
     def __init__(
-        self, dialect: Dialect, offset: int = 0, *, carry: bytes = b"", glued: bool = False, longest: int = 1 << 20
+        self, dialect: Dialect, offset: int = 0, *, carry: bytes = b"", glued: int = 0, longest: int = 1 << 20
     ) -> None:
         self.glued = glued
+        """Columns of records that come glued together; 0 where none did."""
         self._dialect = dialect
         self._quote = dialect.quote.encode()
         self._escaped = b"" if dialect.escape == dialect.quote else (dialect.escape + dialect.quote).encode()
         self._longest = longest
         self._start = offset - len(carry)  # of the open record
-        self._open = b""  # complete lines of the open record, newlines included
+        self._open: list[bytes] = []  # complete lines of the open record, newlines included; their quotes are odd
+        self._open_size = 0
         self._line = carry  # the line that has no newline yet
         self._skipped = 0  # bytes passed by of an overlong record; `_open` then holds what is kept
-        self._columns = 0
 
     @property
     def taken(self) -> int:
@@ -62,7 +63,7 @@ class Splitter:
     @property
     def tail(self) -> bytes:
         """The bytes after the last piece (of an overlong record only the beginning)."""
-        return self._open + self._line
+        return b"".join(self._open) + self._line
 
     def feed(self, data: bytes) -> list[Piece]:
         """The records that became complete."""
@@ -72,9 +73,7 @@ class Splitter:
         self._line = lines.pop()
         for line in lines:
             size = len(line) + 1
-            quotes = line.count(quote)
-            if escaped:
-                quotes -= line.count(escaped)
+            quotes = line.count(quote) - (line.count(escaped) if escaped else 0)
             if quotes & 1 or self._open or size > longest or triple in line:
                 self._close_line(line, pieces)
             else:
@@ -85,42 +84,46 @@ class Splitter:
 
     def finish(self) -> list[Piece]:
         """The tail as a last piece: nothing more will come."""
-        size = self._skipped + len(self._open) + len(self._line)
-        pieces = [Piece(self._start, self.tail if not self._skipped else self._open, size)] if size else []
-        self._start += size
-        self._open, self._line, self._skipped = b"", b"", 0
+        data, size = self.tail, self._skipped + self._open_size + len(self._line)
+        pieces: list[Piece] = []
+        if size:
+            self._emit(data, size, pieces)
+        self._line = b""
         return pieces
 
     def _close_line(self, line: bytes, pieces: list[Piece]) -> None:
         """A line came to its newline and is not simply a record of its own."""
-        if self._open and not self._skipped and self._dialect.start.match(line, 0, _TELLING):
-            self._emit(self._open[:-1], len(self._open), pieces)
+        self._end_torn(line, pieces)
         line = self._cut_glue(line, pieces)
-        size = self._skipped + len(self._open) + len(line) + 1
+        size = self._skipped + self._open_size + len(line) + 1
         if size > self._longest:
-            self._emit((self._open + line)[:KEPT], size, pieces)
-            return
-        whole = self._open + line
-        if self._unclosed(whole):
-            self._open = whole + b"\n"
+            self._emit(self._kept(line), size, pieces)
+        elif self._has_odd_quotes(line) is bool(self._open):
+            self._emit(b"".join([*self._open, line]), size, pieces)
         else:
-            self._emit(whole, size, pieces)
+            self._open.append(line + b"\n")
+            self._open_size += len(line) + 1
 
     def _look_at_tail(self, pieces: list[Piece]) -> None:
         line = self._line
         if not line:
             return
         telling = len(line) >= _TELLING
-        if self._open and not self._skipped and telling and self._dialect.start.match(line, 0, _TELLING):
-            self._emit(self._open[:-1], len(self._open), pieces)
-        if not self._skipped:
-            line = self._line = self._cut_glue(line, pieces)
+        if telling:
+            self._end_torn(line, pieces)
+        line = self._line = self._cut_glue(line, pieces)
         if self.glued and not self._open and self._is_whole(line):
             self._emit(line, len(line), pieces)
             self._line = b""
-        elif self._skipped or (len(self._open) + len(line) + 1 > self._longest and (telling or not self._open)):
-            self._skipped += max(0, len(self._open) + len(line) - KEPT)
-            self._open, self._line = (self._open + line)[:KEPT], b""
+        elif self._skipped or (self._open_size + len(line) + 1 > self._longest and (telling or not self._open)):
+            kept = self._kept(line)
+            self._skipped += self._open_size + len(line) - len(kept)
+            self._open, self._open_size, self._line = [kept], len(kept), b""
+
+    def _end_torn(self, line: bytes, pieces: list[Piece]) -> None:
+        """A line that begins like a record ends the open one: its quote was never going to close."""
+        if self._open and not self._skipped and self._dialect.start.match(line, 0, _TELLING):
+            self._emit(b"".join(self._open)[:-1], self._open_size, pieces)
 
     def _cut_glue(self, line: bytes, pieces: list[Piece]) -> bytes:
         if self._open or self._quote * 3 not in line:
@@ -128,24 +131,24 @@ class Splitter:
         begin = 0
         for match in self._dialect.glue.finditer(line):
             self._emit(line[begin : match.start()], match.start() - begin, pieces)
-            self.glued = True
-            self._columns = len(self._dialect.fields(pieces[-1].data.decode("latin-1")) or ())
+            self.glued = len(self._dialect.fields(pieces[-1].data.decode("latin-1")) or ())
             begin = match.start()
         return line[begin:]
 
     def _is_whole(self, line: bytes) -> bool:
         """Whether a glued tail has all its columns; the last one of the broken mapping is always empty."""
-        if not self._columns or not line.endswith(self._quote * 2):
+        if not line.endswith(self._quote * 2):
             return False
-        return len(self._dialect.fields(line.decode("latin-1")) or ()) == self._columns
+        return len(self._dialect.fields(line.decode("latin-1")) or ()) == self.glued
 
-    def _unclosed(self, data: bytes) -> bool:
-        quotes = data.count(self._quote)
-        if self._escaped:
-            quotes -= data.count(self._escaped)
-        return bool(quotes & 1)
+    def _kept(self, line: bytes) -> bytes:
+        """The beginning of an overlong record."""
+        return b"".join([*self._open, line])[:KEPT]
+
+    def _has_odd_quotes(self, data: bytes) -> bool:
+        return bool((data.count(self._quote) - (data.count(self._escaped) if self._escaped else 0)) & 1)
 
     def _emit(self, data: bytes, size: int, pieces: list[Piece]) -> None:
         pieces.append(Piece(self._start, data, size))
         self._start += size
-        self._open, self._skipped = b"", 0
+        self._open, self._open_size, self._skipped = [], 0, 0

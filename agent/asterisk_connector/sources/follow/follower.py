@@ -335,7 +335,7 @@ class Follower:
             at_path.take_up(mark)
             same = (at_path.device, at_path.inode) == (mark.device, mark.inode)
             intact = at_path.begins_as_before()
-            if (same and (last or intact)) or (mark.head and intact):
+            if (same and last) or (mark.head and intact):
                 if not intact:  # cut while nobody looked: the first look will see it and needs what was before
                     at_path.size, at_path.mtime = mark.size, mark.mtime
                 self.generations.append(at_path)
@@ -354,10 +354,16 @@ class Follower:
         return True
 
     def _same_inode(self, mark: Mark) -> Generation | None:
-        """A file that had no head yet when it was last seen, under its new name."""
-        found = self._open_siblings(lambda sibling: (sibling.device, sibling.inode) == (mark.device, mark.inode))
-        _close(found[1:])
-        return found[0] if found else None
+        """A file that had no head yet when it was last seen, under its new name; an inode given anew is no proof."""
+
+        def wanted(sibling: Sibling) -> bool:
+            return not sibling.packed and (sibling.device, sibling.inode) == (mark.device, mark.inode)
+
+        for generation in self._open_siblings(wanted):
+            if name_of(generation.peek(256)) not in self.done:
+                return generation
+            generation.close()
+        return None
 
 
 def _close(generations: Sequence[Generation]) -> None:

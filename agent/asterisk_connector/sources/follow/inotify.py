@@ -13,6 +13,7 @@ import errno
 import os
 import select
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from inotify_simple import INotify, flags
@@ -111,7 +112,9 @@ class Watch:
                 self._notify(WatchOverflow(self._source))
                 concerned = True
             elif event.mask & _ENDS:
-                self._watched.pop(event.wd, None)
+                if self._watched.pop(event.wd, None) is not None and event.mask & flags.MOVE_SELF:
+                    with suppress(OSError):  # the directory went elsewhere: the watch would go on there
+                        self._inotify.rm_watch(event.wd)
                 concerned = True
             elif any(event.name.startswith(name) for name in self._names):
                 concerned = True
