@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -26,6 +26,7 @@ from asterisk_connector.sources.follow.identity import Mark, Sibling, first_line
 
 LINGER = 2.0
 _REMEMBERED = 16
+_TRIES = 100
 
 
 class Chunk(NamedTuple):
@@ -210,7 +211,7 @@ class Follower:
     def _adopt_copies(self, empty: Generation) -> bool:
         """A file that was empty when we looked may have been filled, copied and cut since, and nothing of it shows."""
         status = self._status()
-        if (status is None or not empty.is_same_file(status)) and self._own_order(empty) is None:
+        if (status is None or not empty.is_same_file(status)) and (self._own_order(empty, siblings(self.path)) is None):
             return False  # deleted: nothing tells what is older than it
         copies = self._strangers(empty)
         if copies:
@@ -226,15 +227,17 @@ class Follower:
         """Rotated files younger than the horizon, older than `newest`, neither done nor being read; oldest first."""
         known = [*self.generations, *([newest] if newest is not None else [])]
         inodes = {(generation.device, generation.inode) for generation in known}
-        limit = self._own_order(newest) if newest is not None else None
 
-        def wanted(sibling: Sibling) -> bool:
-            before = limit is None or sibling.order < limit
-            return before and sibling.mtime >= self.horizon and (sibling.device, sibling.inode) not in inodes
+        def younger(listing: list[Sibling]) -> Iterator[Sibling]:
+            limit = self._own_order(newest, listing) if newest is not None else None
+            for sibling in listing:
+                before = limit is None or sibling.order < limit
+                if before and sibling.mtime >= self.horizon and (sibling.device, sibling.inode) not in inodes:
+                    yield sibling
 
         met = {*self.done, *(name_of(generation.head or generation.peek(256)) for generation in known), ""}
         found: list[Generation] = []
-        for generation in self._open_siblings(wanted):
+        for generation in self._open_siblings(younger):
             name = name_of(generation.peek(256))
             if name in met:
                 generation.close()
@@ -244,36 +247,39 @@ class Follower:
             found.append(generation)
         return found
 
-    def _own_order(self, generation: Generation) -> tuple[int, int, bool, str] | None:
+    def _own_order(self, generation: Generation, listing: list[Sibling]) -> tuple[int, int, bool, str] | None:
         """Where a file, or its compressed twin, stands among the rotated ones; None while it is not one of them."""
-        for sibling in siblings(self.path):
+        for sibling in listing:
             if (sibling.device, sibling.inode) == (generation.device, generation.inode):
                 return sibling.order
         name = name_of(generation.peek(256))
-        opened = self._open_siblings(lambda sibling: bool(name) and sibling.packed)
+        opened = self._open_siblings(lambda all_of_them: [s for s in all_of_them if name and s.packed])
         twin = next((other for other in opened if name_of(other.peek(256)) == name), None)
         _close(opened)
-        return self._own_order(twin) if twin is not None else None
+        return self._own_order(twin, siblings(self.path)) if twin is not None else None
 
-    def _open_siblings(self, wanted: Callable[[Sibling], bool]) -> list[Generation]:
-        """Opens the wanted siblings, oldest first. Raises OSError where one cannot be read.
+    def _open_siblings(self, choose: Callable[[list[Sibling]], Iterable[Sibling]]) -> list[Generation]:
+        """Opens the chosen siblings, oldest first. Raises OSError where one cannot be read.
 
-        A rotation in the middle shifts names under our hands; then the list is made again.
+        A rotation in the middle shifts names under our hands and hides files from a listing; then all is done again.
         """
-        while True:
+        for _ in range(_TRIES):
+            listing = siblings(self.path)
             opened: list[Generation] = []
             try:
-                for sibling in filter(wanted, siblings(self.path)):
+                for sibling in choose(listing):
                     opened.append(Generation(sibling.path))
                     if (opened[-1].device, opened[-1].inode) != (sibling.device, sibling.inode):
                         raise FileNotFoundError
+                if {(s.path, s.inode) for s in listing} == {(s.path, s.inode) for s in siblings(self.path)}:
+                    return opened
             except FileNotFoundError:
-                _close(opened)
-                continue
+                pass
             except OSError:
                 _close(opened)
                 raise
-            return opened
+            _close(opened)
+        raise Transient(f"the files beside {self.path} are renamed faster than they can be looked at; trying again")
 
     def _replace_cut(self, cut: Generation) -> None:
         """The file was cut in place (copytruncate, `> file`), perhaps more than once, and may have grown since."""
@@ -316,10 +322,12 @@ class Follower:
             return found
         inode = (but.device, but.inode) if but is not None else None
 
-        def wanted(sibling: Sibling) -> bool:
-            return (sibling.device, sibling.inode) != inode and (sibling.packed or sibling.size >= offset)
+        def others(listing: list[Sibling]) -> Iterator[Sibling]:
+            for sibling in listing:
+                if (sibling.device, sibling.inode) != inode and (sibling.packed or sibling.size >= offset):
+                    yield sibling
 
-        for generation in self._open_siblings(wanted):
+        for generation in self._open_siblings(others):
             if found is None and generation.peek(len(head)) == head:
                 found = generation
             else:
@@ -356,10 +364,12 @@ class Follower:
     def _same_inode(self, mark: Mark) -> Generation | None:
         """A file that had no head yet when it was last seen, under its new name; an inode given anew is no proof."""
 
-        def wanted(sibling: Sibling) -> bool:
-            return not sibling.packed and (sibling.device, sibling.inode) == (mark.device, mark.inode)
+        def same(listing: list[Sibling]) -> Iterator[Sibling]:
+            for sibling in listing:
+                if not sibling.packed and (sibling.device, sibling.inode) == (mark.device, mark.inode):
+                    yield sibling
 
-        for generation in self._open_siblings(wanted):
+        for generation in self._open_siblings(same):
             if name_of(generation.peek(256)) not in self.done:
                 return generation
             generation.close()
