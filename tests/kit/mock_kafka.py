@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import confluent_kafka
 
+from tests.kit.wait import until
+
 PRODUCE = 0
 METADATA = 3
 
@@ -106,7 +108,7 @@ class MockKafka:
                 "log_level": 0,
             }
         )
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = until(lambda: consumer.list_topics(topic, timeout=10).topics[topic].partitions, what="the topic")
         consumer.assign([confluent_kafka.TopicPartition(topic, p, 0) for p in partitions])
         messages: list[Message] = []
         deadline = time.monotonic() + seconds

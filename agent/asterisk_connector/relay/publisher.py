@@ -282,7 +282,7 @@ class Publisher:
         elif kind is Trouble.OPERATOR:
             self._tell_pause(error.str(), hint(error, self._topic), _PAUSES[kind])
         elif error.name() == "_ALL_BROKERS_DOWN":
-            self._tell_pause(error.str(), "", _PAUSES[kind])
+            self._tell_pause("no broker can be reached", "", _PAUSES[kind])
 
     def _pause(self, kind: Trouble, reason: str, advice: str) -> None:
         self._due = self._clock.monotonic() + _PAUSES[kind]
