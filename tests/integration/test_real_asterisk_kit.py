@@ -68,6 +68,7 @@ def test_an_attended_transfer_joins_the_other_two(office: Office) -> None:
     [
         (calls.busy, "LINKEDID_END"),
         (calls.blind_transfer, "BLINDTRANSFER"),
+        (calls.attended_transfer_by_keys, "ATTENDEDTRANSFER"),
         (calls.parked, "PARK_END"),
         (calls.picked_up, "PICKUP"),
         (calls.forwarded, "FORWARD"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import socket
 import subprocess
 import textwrap
@@ -58,13 +59,19 @@ class Asterisk(Server):
             "log/cdr-csv",
             "log/cdr-custom",
             "lib/keys",
-            "lib/moh",
+            "data/sounds",
             "spool/monitor",
             "spool/voicemail",
             "spool/outgoing",
             "spool/tmp",
         ):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
+        # The root's link to its English prompts is absolute and would lead to the host: make our own.
+        shared = self.root / "usr/share/asterisk"
+        for entry in shared.iterdir():
+            if entry.name != "sounds":
+                (self.home / "data" / entry.name).symlink_to(entry)
+        (self.home / "data/sounds/en").symlink_to(self._found("usr/share/asterisk/sounds/en_US_*"))
         texts = {path.name: path.read_text() for path in TEMPLATES.glob("*.conf")}
         for path in (TEMPLATES / str(release)).glob("*.conf"):
             texts[path.name] += path.read_text()
@@ -106,7 +113,6 @@ class Asterisk(Server):
             "ADDRESS": self.address,
             "HOME": str(self.home),
             "MODULES": str(self._found("usr/lib/*/asterisk/modules", "usr/lib/asterisk/modules")),
-            "DATA": str(self.root / "usr/share/asterisk"),
             "NAME": self.system_name,
             "ENTITY": ":".join(["02", *textwrap.wrap(hashlib.sha256(str(self.home).encode()).hexdigest()[:10], 2)]),
         }
@@ -160,9 +166,14 @@ class Asterisk(Server):
         """How many channels live now."""
         return int(self.cli("core show channels count").split()[0])
 
+    def backlog(self) -> int:
+        """How many messages still wait inside Asterisk for its CEL, CDR and AMI writers: hundreds after a rush."""
+        lines = self.cli("core show taskprocessors").splitlines()
+        return sum(int(line.split()[2]) for line in lines if re.match(r"stasis/m:(cel|cdr|manager):", line))
+
     def wait_idle(self, timeout: float = 20) -> None:
-        """Returns when no channel lives any more."""
-        until(lambda: self.channels() == 0, within=timeout, what="no channel lives any more")
+        """Returns when no channel lives any more and what there was to write about them is written."""
+        until(lambda: not (self.channels() or self.backlog()), within=timeout, what="Asterisk is idle")
 
     @contextlib.contextmanager
     def manager(self, user: str = "tester", secret: str = "tester") -> Iterator[Manager]:

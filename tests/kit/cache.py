@@ -26,9 +26,11 @@ class CannotRun(Exception):
 
 def cached(name: str, recipe: str, build: Callable[[Path], None]) -> Path:
     """The folder of `name`, made by `build(folder)` when this recipe was never built here."""
-    CACHE.mkdir(exist_ok=True)
     stamp = hashlib.sha256(recipe.encode()).hexdigest()[:12]
     built = CACHE / f"{name}-{stamp}"
+    if built.exists():
+        return built
+    CACHE.mkdir(exist_ok=True)
     with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not built.exists():

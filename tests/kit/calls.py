@@ -2,7 +2,7 @@
 
 - `Told` speaks the words of the call document (direction, outcome, kinds and results of transfers), so that a test can
   compare field by field; seconds are measured on the phones.
-- A function returns when Asterisk has no channel left: the CEL rows are written then, LINKEDID_END last.
+- A function returns when Asterisk has no channel left and has written its rows.
 - The dial plan they rely on is `tests/kit/asterisk/extensions.conf`.
 """
 
@@ -18,7 +18,7 @@ from tests.kit.office import OUTSIDE, Office
 from tests.kit.sip_phone import Call, answers, forwards, rejects, rings
 
 FAR = "5145559999"
-TALK = 1.0
+TALK = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +259,64 @@ def attended_transfer(office: Office, seconds: float = TALK) -> Told:
     first = _between(call.when("answered"), bob.when("held"))
     second = _between(asking.when("answered"), _ended(asking))
     third = _between(_ended(asking), call.when("hung up"))
+    stretches = ((OUTSIDE, "101", first), ("101", "102", second), (OUTSIDE, "102", third))
+    return _from_outside("102", *stretches, transfers=_transferred("attended", "102"))
+
+
+def attended_transfer_by_keys(office: Office, seconds: float = TALK) -> Told:
+    """101 presses *2 102, talks with 102 and hangs up: the outside caller and 102 go on; the caller hangs up."""
+    office.behave(p101=answers(0.3), p102=answers(0.3))
+    call, bob = _reaches_bob(office)
+    talk(seconds)
+    bob.press("*2")
+    talk(1.0)  # the prompt for the number
+    bob.press("102")
+    charlie = office["102"].next_call().wait_answered()
+    talk(seconds)
+    bob.bye()
+    talk(seconds)
+    call.bye()
+    office.over()
+    first = _between(call.when("answered"), bob.when("pressed *2"))
+    second = _between(charlie.when("answered"), bob.when("hung up"))
+    third = _between(bob.when("hung up"), call.when("hung up"))
+    stretches = ((OUTSIDE, "101", first), ("101", "102", second), (OUTSIDE, "102", third))
+    return _from_outside("102", *stretches, transfers=_transferred("attended", "102"))
+
+
+def semi_attended_transfer(office: Office, seconds: float = TALK) -> Told:
+    """101 holds an outside caller, dials 102 and joins them while 102 still rings; 102 answers; the caller hangs up."""
+    office.behave(p101=answers(0.3), p102=answers(1.5))
+    call, bob = _reaches_bob(office)
+    talk(seconds)
+    bob.hold()
+    asking = office["101"].dial("102").wait_ringing()
+    charlie = office["102"].next_call()
+    bob.transfer_to(asking, "102")
+    charlie.wait_answered()
+    talk(seconds)
+    call.bye()
+    office.over()
+    first = _between(call.when("answered"), bob.when("held"))
+    second = _between(charlie.when("answered"), call.when("hung up"))
     return _from_outside(
-        "102",
-        (OUTSIDE, "101", first),
-        ("101", "102", second),
-        (OUTSIDE, "102", third),
-        transfers=_transferred("attended", "102"),
+        "102", (OUTSIDE, "101", first), (OUTSIDE, "102", second), transfers=_transferred("semi_attended", "102")
     )
+
+
+def held(office: Office, seconds: float = TALK) -> Told:
+    """101 answers an outside caller, holds and resumes; the caller hangs up. The talk counts the hold."""
+    office.behave(p101=answers(0.3))
+    call, bob = _reaches_bob(office)
+    talk(seconds)
+    bob.hold()
+    talk(seconds)
+    bob.resume()
+    talk(seconds)
+    call.bye()
+    office.over()
+    said = _between(call.when("answered"), call.when("hung up"))
+    return _from_outside("101", (OUTSIDE, "101", said))
 
 
 def blind_transfer_to_queue(office: Office, seconds: float = TALK) -> Told:
@@ -432,6 +483,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     recorded,
     blind_transfer,
     attended_transfer,
+    attended_transfer_by_keys,
+    semi_attended_transfer,
+    held,
     blind_transfer_to_queue,
     parked,
     conference,

@@ -33,6 +33,8 @@ PROTOCOLS = {
     "scram_tls": "SASL_SSL",
 }
 USER, PASSWORD = "alice", "bench-secret"
+FRUGAL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+QUIET: dict[str, Any] = {"log_level": 0}
 
 
 def jars() -> Path:
@@ -60,7 +62,8 @@ class Broker(Server):
     def format(self, cluster: str) -> None:
         """Prepares the data folder, with the SCRAM user in it."""
         user = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-        words = ["format", "-t", cluster, "-c", str(self.home / "server.properties"), "--add-scram", user]
+        # With `=`: an id may begin with a dash.
+        words = ["format", f"--cluster-id={cluster}", "-c", str(self.home / "server.properties"), "--add-scram", user]
         self.prepare([self._java, *FRUGAL, "-cp", self._classes, "kafka.tools.StorageTool", *words])
 
     def start(self) -> None:
@@ -76,15 +79,15 @@ class Broker(Server):
         """True when it answers; raises when the process ended."""
         if not self.running:
             raise RuntimeError(f"Kafka ended at once:\n{self.console[-2000:]}")
+        return self.sees() > 0
+
+    def sees(self) -> int:
+        """How many brokers of the cluster it knows; 0 while it does not answer."""
         client = AdminClient({"bootstrap.servers": f"{self.address}:{PORTS['plain']}", **QUIET})
         try:
-            return bool(client.list_topics(timeout=2).brokers)
+            return len(client.list_topics(timeout=2).brokers)
         except KafkaException:
-            return False
-
-
-FRUGAL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-QUIET: dict[str, Any] = {"log_level": 0}
+            return 0
 
 
 class Kafka:
@@ -92,6 +95,14 @@ class Kafka:
 
     def __init__(self, size: int = 1, settings: Mapping[str, str | int] | None = None) -> None:
         self.brokers = [Broker() for _ in range(size)]
+        try:
+            self._prepare(settings or {})
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, settings: Mapping[str, str | int]) -> None:
+        size = len(self.brokers)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.ca = self.brokers[0].home / "ca.pem"
         _certificates([broker.address for broker in self.brokers], [broker.home for broker in self.brokers])
@@ -132,7 +143,7 @@ class Kafka:
                 "advertised.listeners": ",".join(url for name, url in listeners.items() if name != "controller"),
                 "log.dirs": broker.home / "data",
                 "ssl.keystore.location": broker.home / "keystore.pem",
-                **(settings or {}),
+                **settings,
             }
             text = "".join(f"{key}={value}\n" for key, value in properties.items())
             (broker.home / "server.properties").write_text(text)
