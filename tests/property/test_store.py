@@ -19,7 +19,7 @@ from asterisk_connector.store import Limits, Store, writer
 from tests.kit.clock import FakeClock
 from tests.kit.rows import cel, settlement
 
-NAMES = st.sampled_from(["1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", ""])
+NAMES = st.sampled_from(["1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9", "1.10", "1.11", "1.12", ""])
 SOURCES = st.sampled_from(["csv", "table"])
 SINKS = ("api", "kafka")
 LIMITS = Limits(reserve_bytes=0)
@@ -80,7 +80,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @rule(
         source=SOURCES,
-        rows=st.lists(st.tuples(st.integers(0, 12), NAMES, NAMES), max_size=5),
+        rows=st.lists(st.tuples(st.integers(0, 30), NAMES, NAMES), max_size=5),
         history=st.booleans(),
         fail=st.booleans(),
     )
@@ -221,7 +221,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase
-TestStoreAgainstModel.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+TestStoreAgainstModel.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
 @pytest.fixture(autouse=True)

@@ -122,6 +122,15 @@ def test_a_row_that_names_two_calls_makes_them_one_and_the_older_survives(store:
     assert found.call == older
 
 
+def test_every_name_of_a_call_that_was_absorbed_leads_to_the_survivor(store: Store) -> None:
+    store.append(batch(cel("1.1", mark="a")))
+    store.append(batch(cel("1.2", "1.3", mark="b"), first=1))
+    store.append(batch(cel("1.2", "1.1", mark="c"), first=2))
+    appended = store.append(batch(cel("1.3", mark="d"), first=3))
+    assert (list(appended.touched), appended.new) == ([1], [])
+    assert marks(store, 1) == ["a", "b", "c", "d"]
+
+
 def test_calls_that_meet_inside_one_batch_are_new_once(store: Store) -> None:
     appended = store.append(batch(cel("1.1", mark="a"), cel("1.2", mark="b"), cel("1.2", "1.1", mark="c")))
     (call,) = appended.new
