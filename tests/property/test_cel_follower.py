@@ -44,6 +44,7 @@ class World:
         self.position: bytes | None = None
         self.source: CelCsvSource | None = None
         self._half: tuple[int, bytes] | None = None
+        self._cut_in_half = False
         self.path.touch()
         self.start()
         self.agent_reads()
@@ -79,6 +80,7 @@ class World:
         self.start()
         while self.agent_reads():
             pass
+        self._cut_in_half = self._cut_in_half and self._half is not None
 
     # Asterisk
 
@@ -124,6 +126,9 @@ class World:
                     old.rename(self.path.with_name(f"Master.csv.{number + 1}{packing}"))
 
     def rotate(self) -> None:
+        if self._cut_in_half:  # unseen, the halves would be in two files of two names: two torn records, rightly
+            self.finish_half()
+            self.drain()
         if self.path.exists():
             self._shift()
             self.path.rename(self.path.with_name("Master.csv.1"))
@@ -133,6 +138,7 @@ class World:
             self._shift()
             self.path.with_name("Master.csv.1").write_bytes(self.path.read_bytes())
             os.truncate(self.path, 0)
+            self._cut_in_half |= self._half is not None
 
     def compress(self) -> None:
         self.finish_half()

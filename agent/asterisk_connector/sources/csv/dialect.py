@@ -8,7 +8,9 @@ r"""How one file writes its fields: separator, quote and escape, and what the st
 
 from __future__ import annotations
 
+import csv
 import re
+from contextlib import suppress
 from functools import cached_property
 
 from msgspec import Struct
@@ -18,8 +20,11 @@ from asterisk_connector.sources.csv.events import KNOWN
 _TIME = rb"(?:\d{9,11}\.\d{1,6}|\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d)"
 _NAMES = b"|".join(name.encode() for name in sorted(KNOWN, key=len, reverse=True))
 _OPENING = re.compile(
-    rb"(?:\d{1,19}(?P<first>[,;\t|]))?(?P<quote>[\"']?)[\w.\- ]{1,64}(?P=quote)(?P<separator>[^\w\s\"']|\t)"
+    rb"(?:\d{1,19}(?P<first>[,;\t|]))?(?P<quote>[\"']?)[\w.\- ]{1,64}(?P=quote)(?P<separator>[!#-&(-/:-@\[-^`{-~\t])"
 )
+
+
+_COMMON = frozenset(",;\t|")
 
 
 class Dialect(Struct, frozen=True, dict=True):
@@ -70,31 +75,10 @@ class Dialect(Struct, frozen=True, dict=True):
             if text.count(quote) == 2 * len(parts):
                 return parts
             if quote == self.escape:
-                found = self._join(parts)
-                if found is not None:
-                    return found
+                # A value may hold quotes and even `","` (JSON is full of them, as `"",""`): a row has one reading only.
+                with suppress(csv.Error):
+                    return next(csv.reader((text,), delimiter=separator, quotechar=quote, strict=True))
         return self._fields_one_by_one(text)
-
-    def _join(self, parts: list[str]) -> list[str] | None:
-        """Puts together again what was cut at a `","` inside a value (JSON is full of them, as `"",""`).
-
-        A part whose quotes are not all doubled is not a field yet. When every field is clean in the end, the cuts were
-        right: a row has only one reading.
-        """
-        quote = self.quote
-        doubled, joint = quote + quote, f"{quote}{self.separator}{quote}"
-        found: list[str] = []
-        begun = ""
-        for part in parts:
-            whole = f"{begun}{joint}{part}" if begun else part
-            if quote not in whole:
-                found.append(whole)
-            elif quote in whole.replace(doubled, ""):
-                begun = whole
-            else:
-                found.append(whole.replace(doubled, quote))
-                begun = ""
-        return None if begun else found
 
     def _fields_one_by_one(self, text: str) -> list[str] | None:
         found: list[str] = []
@@ -119,14 +103,25 @@ JSON = Dialect(escape="\\")
 
 
 def detect_dialect(head: bytes) -> Dialect:
-    """The dialect in which the first bytes of a file are written; the stock one where they do not tell."""
-    head = head.lstrip(b"\r\n \t")
-    if head.startswith(b"{"):
-        return JSON
-    match = _OPENING.match(head)
+    """The dialect in which the first records of a file are written; the stock one where they do not tell.
+
+    The first line that begins like a record decides; a header has only its separator to show.
+    """
+    lines = head.splitlines()[:50]
+    for line in lines:
+        if line.startswith(b'{"'):
+            return JSON
+        dialect = _opening(line)
+        if dialect is not None and dialect.start.match(line):
+            return dialect
+    header = _opening(lines[0]) if lines else None
+    return header if header is not None and header.separator in _COMMON else STOCK
+
+
+def _opening(line: bytes) -> Dialect | None:
+    match = _OPENING.match(line)
     if match is None:
-        return STOCK
-    separator = (match["first"] or match["separator"]).decode("latin-1")
-    if ord(separator) > 126:
-        return STOCK
-    return Dialect(separator=separator, quote=match["quote"].decode() or '"', escape=match["quote"].decode() or '"')
+        return None
+    separator = (match["first"] or match["separator"]).decode("ascii")
+    quote = match["quote"].decode() or '"'
+    return Dialect(separator=separator, quote=quote, escape=quote)

@@ -48,6 +48,7 @@ class Splitter:
         self._dialect = dialect
         self._quote = dialect.quote.encode()
         self._escaped = b"" if dialect.escape == dialect.quote else (dialect.escape + dialect.quote).encode()
+        self._glue_sign = dialect.separator.encode() + 3 * self._quote  # in every line that `dialect.glue` matches
         self._longest = longest
         self._start = offset - len(carry)  # of the open record
         self._open: list[bytes] = []  # complete lines of the open record, newlines included; their quotes are odd
@@ -68,13 +69,13 @@ class Splitter:
     def feed(self, data: bytes) -> list[Piece]:
         """The records that became complete."""
         pieces: list[Piece] = []
-        quote, escaped, longest, triple = self._quote, self._escaped, self._longest, self._quote * 3
+        quote, escaped, longest, glue_sign = self._quote, self._escaped, self._longest, self._glue_sign
         lines = (self._line + data).split(b"\n") if self._line else data.split(b"\n")
         self._line = lines.pop()
         for line in lines:
             size = len(line) + 1
             quotes = line.count(quote) - (line.count(escaped) if escaped else 0)
-            if quotes & 1 or self._open or size > longest or triple in line:
+            if quotes & 1 or self._open or size > longest or glue_sign in line:
                 self._close_line(line, pieces)
             else:
                 pieces.append(Piece(self._start, line, size))
@@ -126,7 +127,7 @@ class Splitter:
             self._emit(b"".join(self._open)[:-1], self._open_size, pieces)
 
     def _cut_glue(self, line: bytes, pieces: list[Piece]) -> bytes:
-        if self._open or self._quote * 3 not in line:
+        if self._open or self._glue_sign not in line:
             return line
         begin = 0
         for match in self._dialect.glue.finditer(line):
