@@ -45,9 +45,9 @@ class Trouble(Enum):
 
 def trouble(error: Any) -> Trouble:
     """Sorts a `confluent_kafka.KafkaError`."""
-    if error.fatal():
-        return Trouble.PRODUCER
     name = error.name()
+    if error.fatal() or name == "_FATAL":
+        return Trouble.PRODUCER
     if name in _POISON:
         return Trouble.RECORD
     return Trouble.OPERATOR if name in _OPERATOR else Trouble.OUTAGE

@@ -119,10 +119,10 @@ class Publisher:
             self._pause(Trouble.OUTAGE, str(error), "")
             sent = 0
         if self._in_flight:
-            came = self._producer.poll(0 if sent and not self._full else self._poll)
+            came = self._serve(0.0 if sent and not self._full else self._poll)
             self._poll = _SHORTEST_POLL if came or sent else min(self._poll * 2, _LONGEST_POLL)
         else:
-            self._producer.poll(0)
+            self._serve(0.0)
             if not sent:
                 self._woken.wait(_LONGEST_WAIT)
         self._settle()
@@ -130,7 +130,7 @@ class Publisher:
     def close(self) -> None:
         """Waits a little for reports; what was not acknowledged stays in the journal."""
         if self._producer is not None:
-            self._producer.flush(_FLUSH)
+            self._flush()
             self._settle()
             self._producer = self._pack = None
 
@@ -169,7 +169,7 @@ class Publisher:
                 break
             sent += 1
             self._pack = None
-            self._producer.poll(0)
+            self._serve(0.0)
         return sent
 
     def _take_off(self, pack: Pack) -> _Flying:
@@ -259,7 +259,7 @@ class Publisher:
     def _call_back(self, failure: tuple[Trouble, str, str]) -> None:
         """Takes everything back from librdkafka and goes on behind a new producer, from the first not acknowledged."""
         self._producer.purge()
-        self._producer.flush(_FLUSH)
+        self._flush()
         self._failure = None
         if self._in_flight:
             self._cursor = min(self._in_flight) - 1
@@ -269,6 +269,20 @@ class Publisher:
         self._pack = self._producer = None
         self._settle()
         self._pause(*failure)
+
+    def _serve(self, timeout: float) -> int:
+        """Takes delivery reports for up to `timeout` seconds; gives back how many there were."""
+        try:
+            return int(self._producer.poll(timeout))
+        except self._kafka_exception as error:  # a fatal error is raised at whoever polls next
+            self._fail(trouble(error.args[0]), error.args[0])
+            return 1
+
+    def _flush(self) -> None:
+        """Waits a little for what is on its way, or taken back."""
+        deadline = self._clock.monotonic() + _FLUSH
+        while len(self._producer) and self._clock.monotonic() < deadline:
+            self._serve(_SHORTEST_POLL)
 
     def _fail(self, kind: Trouble, error: Any) -> None:
         if self._failure is None and error.name() not in ("_PURGE_QUEUE", "_PURGE_INFLIGHT"):
