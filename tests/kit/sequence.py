@@ -75,6 +75,7 @@ class _Writer:
         channel.rdnis = options.get("rdnis", "")
         if wire:
             channel.exten, _, channel.context = endpoint.partition("@")
+            channel.dialled = "AppQueue" if "queue" in plain else ""
         elif own and plain[0] != "originate":
             channel.exten, _, channel.context = plain[0].partition("@")
             channel.context = channel.context or "from-internal"

@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from asterisk_connector.assembly.channels import Channel, Stay
 from asterisk_connector.assembly.interpret import SECOND, Scene
 from asterisk_connector.records import Micros
@@ -68,63 +66,75 @@ def contacts(scene: Scene, twins: dict[Channel, Channel], until: Micros) -> list
 
 
 def _sweep(moments: dict[Micros, tuple[list[Stay], list[Stay]]], twins: dict[Channel, Channel]) -> list[Contact]:
-    active: dict[Stay, None] = {}
-    running: dict[tuple[Channel, Channel], Contact] = {}
+    """Walks through time; at each moment only those are looked at who came, went, or whose room became another."""
+    present: dict[Channel, Stay] = {}
+    room: dict[Channel, str] = {}
+    running: dict[Channel, dict[Channel, Contact]] = {}
     done: dict[tuple[Channel, Channel], list[Contact]] = {}
     for at in sorted(moments):
         entered, left = moments[at]
         for stay in left:
-            active.pop(stay, None)
+            if present.get(stay.channel) is stay:
+                del present[stay.channel]
         for stay in entered:
-            active[stay] = None
-        now = _together(active, twins)
-        for pair in [p for p in running if p not in now]:
-            contact = running.pop(pair)
-            contact.end = at
-            done.setdefault(pair, []).append(contact)
-        for pair, (softmix, via) in now.items():
-            open_contact = running.get(pair)
-            if open_contact is None:
-                before = done.get(pair)
-                if before and at - before[-1].end <= SEAM:
-                    open_contact = before.pop()
-                else:
-                    open_contact = Contact(pair[0], pair[1], at, at, softmix)
-                running[pair] = open_contact
-            open_contact.via.update(via)
+            present[stay.channel] = stay
+        members = _rooms(present, twins)
+        now = {stay.channel: name for name, stays in members.items() for stay in stays}
+        touched = {s.channel for s in (*entered, *left)}
+        touched.update(c for c, name in now.items() if room.get(c) != name)
+        room = now
+        for one in touched:
+            partners = running.get(one)
+            for two in list(partners or ()):
+                if one not in now or now.get(two) != now[one]:
+                    contact = running[one].pop(two)
+                    del running[two][one]
+                    contact.end = at
+                    done.setdefault((contact.a, contact.b), []).append(contact)
+        for name in sorted({now[c] for c in touched if c in now}):
+            _meet(members[name], touched, at, running, done)
     return [c for group in done.values() for c in group if c.end - c.begin >= NOISE]
 
 
-def _together(
-    active: Iterable[Stay], twins: dict[Channel, Channel]
-) -> dict[tuple[Channel, Channel], tuple[bool, list[Channel]]]:
-    """All pairs of people in contact, each with whether they are in a conference and the wires of their bridges."""
-    members: dict[str, list[Stay]] = {}
-    where: dict[Channel, str] = {}
-    for stay in active:
-        members.setdefault(stay.bridge, []).append(stay)
-        where[stay.channel] = stay.bridge
-    joined = {bridge: bridge for bridge in members}
-    for channel, bridge in where.items():
-        twin = twins.get(channel)
-        if twin is not None and twin in where:
-            left, right = _root(joined, bridge), _root(joined, where[twin])
+def _meet(
+    stays: list[Stay],
+    touched: set[Channel],
+    at: Micros,
+    running: dict[Channel, dict[Channel, Contact]],
+    done: dict[tuple[Channel, Channel], list[Contact]],
+) -> None:
+    """Begins the contacts of those in one room who are not in contact yet; notes the wires of the room on all."""
+    people = sorted((s for s in stays if s.channel.person), key=lambda s: s.channel.age)
+    wires = [s.channel for s in stays if not s.channel.person]
+    for index, one in enumerate(people):
+        for two in people[index + 1 :]:
+            if not wires and one.channel not in touched and two.channel not in touched:
+                continue
+            contact = running.setdefault(one.channel, {}).get(two.channel)
+            if contact is None:
+                before = done.get((one.channel, two.channel))
+                if before and at - before[-1].end <= SEAM:
+                    contact = before.pop()
+                else:
+                    contact = Contact(one.channel, two.channel, at, at, one.softmix and two.softmix)
+                running[one.channel][two.channel] = contact
+                running.setdefault(two.channel, {})[one.channel] = contact
+            contact.via.update(wires)
+
+
+def _rooms(present: dict[Channel, Stay], twins: dict[Channel, Channel]) -> dict[str, list[Stay]]:
+    """Who is in which room: a bridge, or bridges joined by both halves of a Local channel."""
+    joined = {stay.bridge: stay.bridge for stay in present.values()}
+    for channel, stay in present.items():
+        twin = present.get(twins[channel]) if channel in twins else None
+        if twin is not None:
+            left, right = _root(joined, stay.bridge), _root(joined, twin.bridge)
             if left != right:
                 joined[max(left, right)] = min(left, right)
-    rooms: dict[str, list[Stay]] = {}
-    for bridge, present in members.items():
-        rooms.setdefault(_root(joined, bridge), []).extend(present)
-    pairs: dict[tuple[Channel, Channel], tuple[bool, list[Channel]]] = {}
-    for present in rooms.values():
-        people = sorted((s for s in present if s.channel.person), key=lambda s: s.channel.age)
-        if len(people) < 2:
-            continue
-        wires = [s.channel for s in present if not s.channel.person]
-        for index, one in enumerate(people):
-            for two in people[index + 1 :]:
-                if one.channel is not two.channel:
-                    pairs[one.channel, two.channel] = (one.softmix and two.softmix, wires)
-    return pairs
+    members: dict[str, list[Stay]] = {}
+    for stay in present.values():
+        members.setdefault(_root(joined, stay.bridge), []).append(stay)
+    return members
 
 
 def _instants(brief: list[Stay], stays: list[Stay], until: Micros) -> list[Contact]:

@@ -57,14 +57,8 @@ def _role(story: Story, channel: Channel) -> str:
         for park in story.parks
     ):
         return "recall"
-    if channel.ran("AppQueue"):
+    if channel in story.agents:
         return "agent"
-    parent = story.cast.parent.get(channel)
-    while parent is not None and parent.half == "2":
-        wire = story.cast.twins.get(parent)
-        if wire is not None and wire.ran("AppQueue"):
-            return "agent"
-        parent = story.cast.parent.get(wire) if wire is not None else None
     return "dialled" if channel in story.cast.parent else "caller"
 
 

@@ -18,6 +18,9 @@ from asterisk_connector.records import Micros
 DIALLED = frozenset({"AppDial", "AppQueue", "AppDial2"})
 """Applications Asterisk shows on channels that somebody else made."""
 
+NEAREST = 64
+"""So many possible diallers of one target are looked at, the youngest first: a queue may have dialled it all day."""
+
 
 class Cast:
     """The channels of a call with names, trunks and diallers."""
@@ -115,10 +118,11 @@ class Cast:
 
     def _dialler(self, channel: Channel) -> Channel | None:
         wire = channel.tech == "Local"
-        candidates = self._by_target.get(channel.endpoint, [])
+        target = f"Local/{channel.pair.rpartition('-')[0]}" if wire else channel.endpoint
+        candidates = self._by_target.get(target)
         found = spare = None
-        if candidates:
-            found, spare = _latest_alive(candidates, self._target_ages[channel.endpoint], channel)
+        if candidates is not None:
+            found, spare = _latest_alive(candidates, self._target_ages[target], channel)
             if found is not None and not wire:
                 return found
         for queue in reversed(self._queues):
@@ -179,13 +183,13 @@ class Cast:
 
 
 def targets(data: str) -> list[str]:
-    """Endpoints in the first argument of Dial(): `PJSIP/101&PJSIP/514@acme,20` → `101`, `acme`."""
+    """Endpoints in the first argument of Dial(): `PJSIP/101&Local/102@sub/n,20` → `101`, `Local/102@sub`."""
     found = []
     for part in data.partition(",")[0].split("&"):
         rest = part.partition("/")[2]
         head, at, tail = rest.partition("@")
         if part.startswith("Local/"):
-            found.append(head)
+            found.append(f"Local/{head}@{tail.partition('/')[0]}")
         elif at and not tail.startswith("["):
             found.append(tail.partition("/")[0].partition(":")[0])
             found.append(head.partition("/")[0])
@@ -234,7 +238,8 @@ def _latest_alive(
 ) -> tuple[Channel | None, Channel | None]:
     """The youngest candidate that is older than the channel and alive when it started: of its own call, of any call."""
     spare = None
-    for index in range(bisect_right(ages, channel.age) - 1, -1, -1):
+    youngest = bisect_right(ages, channel.age) - 1
+    for index in range(youngest, max(-1, youngest - NEAREST), -1):
         found = candidates[index]
         if found is not channel and _alive(found, channel.started):
             if channel.linkedid in (found.linkedid, found.uniqueid):

@@ -24,6 +24,7 @@ class Visit:
     entered: Micros
     left: Micros | None
     inferred: bool
+    phones: list[Channel]
     told: QueueVisit
 
 
@@ -31,8 +32,9 @@ def visits(cast: Cast, met: list[Contact]) -> list[Visit]:
     """All stays in queues, oldest first."""
     found: list[Visit] = []
     for channel in cast.scene.channels.values():
-        children = [c for c in cast.children.get(channel, ()) if c.ran("AppQueue")]
         spans: list[tuple[Micros, Micros | None, str]] = channel.app_spans("Queue")
+        dialled = cast.children.get(channel, ())
+        children = [c for c in dialled if c.ran("AppQueue") or (not c.ran("AppDial") and _within(spans, c.started))]
         if not spans and children:
             spans = [(children[0].started, channel.over, "")]
         if not spans:
@@ -99,4 +101,8 @@ def _visit(
         result = "timeout"
     wait = None if left is None else (left - entered) / 1e6
     told = QueueVisit(data.partition(",")[0] or None, wait, tuple(attempts), result)
-    return Visit(channel, entered, left, inferred, told)
+    return Visit(channel, entered, left, inferred, phones, told)
+
+
+def _within(spans: list[tuple[Micros, Micros | None, str]], at: Micros) -> bool:
+    return any(since <= at and (until is None or at <= until) for since, until, _ in spans)

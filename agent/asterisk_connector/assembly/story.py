@@ -31,6 +31,7 @@ class Story:
         self.moves = Moves(cast, self.met, self.parks).find()
         self.hold = talk.settle(cast, self.met, self.moves, self.parks)
         self.visits = queues.visits(cast, self.met)
+        self.agents = {phone for visit in self.visits for phone in visit.phones}
         self.room = services.room(cast)
         self.pickup = redirections.pickup(cast, self.met)
         self.forwards, self.forwarders, self.forwards_inferred = redirections.forwards(cast)

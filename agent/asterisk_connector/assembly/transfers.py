@@ -78,10 +78,10 @@ class Moves:
         for channels in lines.values():
             if len(channels) < 2:
                 continue
-            for second in channels:
-                for main in (c for first in channels if first is not second for c in self.met.get(first, ())):
-                    first = main.a if main.a in channels else main.b
-                    if main.softmix or not self._during(main, second):
+            talks = [(first, main) for first in channels for main in self.met.get(first, ()) if not main.softmix]
+            for second in channels if talks else ():
+                for first, main in talks:
+                    if first is second or not self._during(main, second):
                         continue
                     move = self._joined(main, first, second)
                     if move is not None and (move.transferee, second) not in taken:
