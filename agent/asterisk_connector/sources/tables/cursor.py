@@ -2,9 +2,10 @@
 
 - Nothing at or below `high` is unread except the ids in `gaps`, each waited for `grace` seconds (F37). A row is told by
   its id, so equal times at a page border (F38), future dates and nights when clocks go back mean nothing here.
-- Every question by id starts *at* the cursor: the row it stands on must still be there and say the same. If it does
-  not while older rows are there, the table was truncated, restored or swapped (F39): reading starts again at the rows
-  that can be new. A row's ident is its id and what it says, so what is read again is not seen again.
+- Every question by id starts *at* the cursor: the row it stands on should still be there and say the same. If it says
+  something else, or is gone while young rows are before it, the table was truncated, restored or swapped (F39): reading
+  starts again at the rows that can be new. A row's ident is its id and what it says, so what is read again is not seen
+  again.
 - Statements per round: one; two while ids are missing.
 """
 
@@ -121,12 +122,11 @@ class Cursor:
 
     def _next(self) -> Page | None:
         rows = self._table.from_id(self._high, self._pace.page + 1)
+        if self._is_another_table(rows):
+            self._start_again()
+            rows = self._table.from_id(self._high, self._pace.page + 1)
         if self._mark is not None:
-            if rows and _number(rows[0]) == self._high and self._digest(rows[0]) == self._mark:
-                del rows[0]
-            elif self._table.last_up_to(self._high) is not None:
-                self._start_again()
-                return self._next()
+            rows = [row for row in rows if _number(row) != self._high]
         rows = rows[: self._pace.page]
         past = [row for row in rows if _number(row) <= self._history]
         rows, history = (past, True) if past else (rows, False)
@@ -137,6 +137,19 @@ class Cursor:
         today = self._today() + _DAY
         self._newest = max(self._newest, *(s for row in rows if (s := self._table.second(row)) and s < today), 0)
         return Page([(self._ident(row), row) for row in rows], history)
+
+    def _is_another_table(self, rows: Sequence[Row]) -> bool:
+        """Judges by the row the cursor stands on, given what was read from there on.
+
+        It may have been archived. But if it says something else now, or rows up to it are as young as any we saw, then
+        ids are given out anew.
+        """
+        if self._mark is None:
+            return False
+        if rows and _number(rows[0]) == self._high:
+            return self._digest(rows[0]) != self._mark
+        last = self._table.last_up_to(self._high)
+        return last is not None and (self._table.second(last) or 0) >= self._newest
 
     def _start_again(self) -> None:
         since = max(self._newest - self._pace.lookback, 0)

@@ -35,8 +35,9 @@ class Table:
         self.columns = columns
         self.fields = tuple(sorted(columns.fields, key=lambda f: f != ID))
         """Names of a row's values, in their order."""
-        quoted = {f: connection.quote(c.name) for f, c in columns.fields.items()}
-        self._from = " FROM " + ".".join(connection.quote(part) for part in name)
+        # With the table's name before it: alone, PostgreSQL would order by the selected text of that name.
+        quoted = {f: "t." + connection.quote(c.name) for f, c in columns.fields.items()}
+        self._from = " FROM " + ".".join(connection.quote(part) for part in name) + " AS t"
         self._select = "SELECT " + ", ".join(connection.shown(quoted[f]) for f in self.fields) + self._from
         self._id = quoted.get(ID, "")
         self._time = quoted[columns.layout.time]
