@@ -17,7 +17,7 @@ Micros = int
 """An instant: UTC, microseconds since 1970-01-01."""
 
 
-class CelEvent(Struct, frozen=True, tag_field="kind", tag="cel", array_like=True):
+class CelEvent(Struct, frozen=True, tag_field="kind", tag="cel", array_like=True, gc=False):
     """One CEL row, from whichever backend (fields: Asterisk `include/asterisk/cel.h`, `main/cel.c`).
 
     `type` is the event's name (`CHAN_START` …), for USER_DEFINED events `USER_DEFINED` with the user's name in
@@ -51,7 +51,7 @@ class CelEvent(Struct, frozen=True, tag_field="kind", tag="cel", array_like=True
     resolution: int = 1
 
 
-class CdrRow(Struct, frozen=True, tag_field="kind", tag="cdr", array_like=True):
+class CdrRow(Struct, frozen=True, tag_field="kind", tag="cdr", array_like=True, gc=False):
     """One CDR row: one pair of parties, not one call (`main/cdr.c`, call semantics §2).
 
     `disposition` is the text form (`ANSWERED`, `NO ANSWER`, `BUSY`, `FAILED`, `CONGESTION`, `CANCEL`), numbers already
@@ -89,7 +89,7 @@ class CdrRow(Struct, frozen=True, tag_field="kind", tag="cdr", array_like=True):
     dst_cnam: str = ""
 
 
-class RecordingFile(Struct, frozen=True, tag_field="kind", tag="recording", array_like=True):
+class RecordingFile(Struct, frozen=True, tag_field="kind", tag="recording", array_like=True, gc=False):
     """One finished recording on disk or in a recordings table.
 
     `path` is absolute. `uniqueid` and `linkedid` are empty unless the source knew them. `duration` in seconds from the

@@ -199,7 +199,7 @@ class CelCsvSource:
                 return None
             while self._pieces and len(seen) + len(set_aside) < ROWS:
                 stretch, piece = self._pieces[0]
-                rows = list(self._rows.read(piece))
+                rows = self._rows.read(piece)
                 if rows:
                     before = self._is_history(stretch, piece, rows[0].event)
                     if history is not None and before is not history:

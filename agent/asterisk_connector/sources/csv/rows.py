@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
@@ -55,24 +54,20 @@ class Rows:
         self._told = mapping
         self._times = Times(zone, time_format)
 
-    def read(self, piece: Piece) -> Iterator[Row]:
+    def read(self, piece: Piece) -> list[Row]:
         """The events of one record: one, none for a blank line or a header, several where records stuck together."""
         data = piece.data
         if piece.cut:
-            yield Row(piece.offset, Unreadable(f"a record of {piece.size} bytes is longer than any event"), data)
-            return
+            return [Row(piece.offset, Unreadable(f"a record of {piece.size} bytes is longer than any event"), data)]
         event = self.read_record(data)
         if event is None:
-            return
+            return []
         if isinstance(event, Unreadable):
             parts = self._take_apart(data)
             if len(parts) > 1:
-                for begin, part in parts:
-                    inner = self.read_record(part)
-                    if inner is not None:
-                        yield Row(piece.offset + begin, inner, part)
-                return
-        yield Row(piece.offset, event, data)
+                found = [(begin, self.read_record(part), part) for begin, part in parts]
+                return [Row(piece.offset + begin, inner, part) for begin, inner, part in found if inner is not None]
+        return [Row(piece.offset, event, data)]
 
     def read_record(self, data: bytes) -> CelEvent | Unreadable | None:
         """One record without its newline; None for a blank line or a header."""
@@ -80,8 +75,6 @@ class Rows:
             data = data[:-1]
         if data[:1] == b"{":
             return self._read_json(data)
-        if not data.strip(b"\r\n\t \0"):
-            return None
         row = self._dialect.fields(data.decode("utf-8", "replace"))
         if row is not None:
             mapping = self._mappings.get(len(row))
@@ -89,6 +82,8 @@ class Rows:
                 event = self._build(mapping.pick(row))
                 if isinstance(event, CelEvent):
                     return event
+        if not data.strip(b"\r\n\t \0"):
+            return None
         return self._read_stranger(data, row)
 
     def read_cells(self, row: list[str]) -> CelEvent | Unreadable:
