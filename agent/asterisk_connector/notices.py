@@ -396,3 +396,11 @@ class ZoneDoubtful(Notice):
     used: str
     likely: str
     hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CelUnseen(Notice):
+    """The manager session is up and calls pass, but their CEL events cannot be seen."""
+
+    reason: str
+    hint: str

@@ -1,0 +1,175 @@
+"""CEL over AMI: the `CEL` events of the manager session as a source (Asterisk `cel/cel_manager.c`).
+
+- Promise: every CEL event the session read and this source gave out is kept and delivered at least once. What Asterisk
+  said while no session stood cannot be had (calls that lack their end are closed as incomplete), and what was read but
+  not yet committed is lost with a `kill -9`. CSV files and tables promise more.
+- `receive` runs in the session's thread and never waits; memory is bounded by `max_waiting` events, the oldest go
+  first, counted and told.
+- The instant is the event's `Timestamp` (`timestampevents=yes` in manager.conf), some 0.3 ms after the row's own
+  (measured), else `EventTime`, whole seconds of local time.
+- There is nothing to go back to: the position only keeps names of rows from being used twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+
+from asterisk_connector.ami.session import Alive, Item, Opened, Read
+from asterisk_connector.clock import Clock
+from asterisk_connector.notices import CelUnseen, EventsDropped, Notify
+from asterisk_connector.records import Batch, CelEvent, Seen, SetAside
+from asterisk_connector.sources.csv.events import name_event
+from asterisk_connector.sources.csv.times import Times
+
+_CEL = b"Event: CEL\r\n"
+_HANGUP = b"Event: Hangup\r\n"
+_BATCH = 1000
+_PATIENCE = 5
+"""Calls that may pass before it is told that none of them was seen."""
+
+_FIELDS = {
+    "UniqueID": "uniqueid",
+    "LinkedID": "linkedid",
+    "Channel": "channel",
+    "CallerIDnum": "cid_num",
+    "CallerIDname": "cid_name",
+    "CallerIDani": "cid_ani",
+    "CallerIDrdnis": "cid_rdnis",
+    "CallerIDdnid": "cid_dnid",
+    "Exten": "exten",
+    "Context": "context",
+    "Application": "app_name",
+    "AppData": "app_data",
+    "AccountCode": "account_code",
+    "PeerAccount": "peer_account",
+    "Userfield": "user_field",
+    "UserDefType": "user_defined_type",
+    "Peer": "peer",
+    "Extra": "extra",
+    "AMAFlags": "ama_flags",
+    "TenantID": "tenant_id",
+}
+
+
+class CelAmi:
+    """The source. `receive` is handed to the session; the rest is the source's own protocol."""
+
+    def __init__(
+        self, name: str, *, clock: Clock, notify: Notify, zone: tzinfo = UTC, max_waiting: int = 100_000
+    ) -> None:
+        self.name = name
+        self._clock = clock
+        self._notify = notify
+        self._times = Times(zone)
+        self._max_waiting = max_waiting
+        self._waiting: deque[Read] = deque()
+        self._arrived = threading.Condition()
+        self._woken = False
+        self._era = 0
+        self._count = 0
+        self._watch = _Watch()
+
+    def receive(self, items: Sequence[Item]) -> None:
+        """Takes the CEL events out of what the session read."""
+        found = [item for item in items if isinstance(item, Read) and item.body.startswith(_CEL)]
+        unseen = self._watch.look(items, len(found))
+        if unseen is not None:
+            self._notify(unseen)
+        if not found:
+            return
+        with self._arrived:
+            self._waiting += found
+            surplus = len(self._waiting) - self._max_waiting
+            for _ in range(surplus):
+                self._waiting.popleft()
+            self._arrived.notify_all()
+        if surplus > 0:
+            self._notify(EventsDropped(self.name, surplus, "rows were not taken as fast as they came"))
+
+    def open(self, position: bytes | None) -> None:
+        """Begins a new era of row names, later than the one before the restart."""
+        before = int(position.split(b".")[0]) if position else 0
+        self._era = max(before + 1, self._clock.now())
+        self._count = 0
+
+    def read(self, timeout: float) -> Batch | None:
+        with self._arrived:
+            if not self._waiting and not self._woken:
+                self._arrived.wait(timeout)
+            self._woken = False
+            taken = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+        if not taken:
+            return None
+        seen: list[Seen] = []
+        set_aside: list[SetAside] = []
+        for one in taken:
+            self._count += 1
+            ident = f"{self._era}.{self._count}"
+            try:
+                seen.append(Seen(ident, self._event(one.body)))
+            except ValueError as error:
+                set_aside.append(SetAside(ident, str(error), one.body))
+        return Batch(self.name, seen, f"{self._era}.{self._count}".encode(), set_aside)
+
+    def wake(self) -> None:
+        with self._arrived:
+            self._woken = True
+            self._arrived.notify_all()
+
+    def close(self) -> None:
+        """What waits is kept: the session goes on."""
+
+    def _event(self, body: bytes) -> CelEvent:
+        """Raises ValueError for an event without its time or its channel."""
+        headers: dict[str, str] = {}
+        for line in body.decode(errors="replace").replace("\r\n", "\n").split("\n"):
+            name, separator, value = line.partition(": ")
+            if separator:
+                headers.setdefault(name, value)
+        uniqueid = headers.get("UniqueID", "")
+        if not uniqueid or "EventName" not in headers:
+            raise ValueError("a CEL event without EventName or UniqueID")
+        at, tick = self._times.read(headers.get("Timestamp") or headers.get("EventTime", ""), uniqueid)
+        fields = {field: headers.get(name, "") for name, field in _FIELDS.items()}
+        kind, fields["user_defined_type"] = name_event(
+            headers["EventName"], "", fields["user_defined_type"], fields["app_name"]
+        )
+        return CelEvent(kind, at, resolution=tick, **fields)
+
+
+class _Watch:
+    """Notices a session that cannot see CEL: calls pass, but no CEL event comes."""
+
+    def __init__(self) -> None:
+        self._hangups = 0
+        self._calls: int | None = None
+        self._done = False
+
+    def look(self, items: Sequence[Item], cel: int) -> CelUnseen | None:
+        """Told once per session, in the words of what has to be changed."""
+        for item in items:
+            if isinstance(item, Opened):
+                self._hangups, self._calls, self._done = 0, item.answers.calls, False
+            elif isinstance(item, Read):
+                self._hangups += item.body.startswith(_HANGUP)
+            elif isinstance(item, Alive) and not self._done and not self._hangups and self._grown(item.calls):
+                self._done = True
+                return CelUnseen(
+                    "calls are made but no event of class call arrives",
+                    "give the account `read = call` in manager.conf, and ask for it in `ami.events`",
+                )
+        if cel:
+            self._done = True
+        if self._hangups >= _PATIENCE and not self._done:
+            self._done = True
+            return CelUnseen(
+                "calls end but Asterisk sends no CEL events",
+                "set `enabled = yes` under [manager] in cel.conf, load cel_manager.so, and list `events=` in [general]",
+            )
+        return None
+
+    def _grown(self, calls: int | None) -> bool:
+        return calls is not None and self._calls is not None and calls - self._calls >= _PATIENCE
