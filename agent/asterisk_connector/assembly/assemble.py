@@ -82,8 +82,9 @@ class _Telling:
     def call(self) -> Call:
         story, scene = self.story, self.scene
         cdr = cdr_evidence.facts(scene)
-        result, self.why["outcome"] = outcomes.outcome(story)
-        ended_by, self.why["ended_by"] = outcomes.ended_by(story, result)
+        ends = [c.over for c in scene.channels.values()]
+        over = all(end is not None for end in ends)
+        result, ended_by = self._ending(running=self.as_of is not None and not over)
         caller = story.caller
         dialled, did = self._dialled(cdr.did)
         talks = talk.stretches(story.cast, story.met)
@@ -91,8 +92,6 @@ class _Telling:
         told_legs = legs(story)
         queue, wait = self._queue()
         linkedids = tuple(sorted(scene.linkedids or {c.linkedid for c in scene.channels.values()}, key=age))
-        ends = [c.over for c in scene.channels.values()]
-        over = all(end is not None for end in ends)
         assert scene.first is not None
         box = next((b for c in story.served if (b := services.mailbox(c, story.until))), None)
         return Call(
@@ -135,12 +134,24 @@ class _Telling:
             thread=thread(scene),
         )
 
+    def _ending(self, *, running: bool) -> tuple[str | None, str | None]:
+        """Outcome and who ended it; while a call runs, only what cannot change any more."""
+        result, why = outcomes.outcome(self.story)
+        if running:
+            final = result in ("answered", "conference", "page")
+            self.why["outcome"] = why if final else "the call is still running"
+            return (result if final else None), None
+        self.why["outcome"] = why
+        ended_by, self.why["ended_by"] = outcomes.ended_by(self.story, result)
+        return result, ended_by
+
     def _party(self, channel: Channel | None) -> Party:
         if channel is None:
             return Party()
         label = self.story.name(channel)
         own = channel.person and not self.story.cast.trunk[channel]
-        return Party(number=label, name=channel.person_name or None, extension=label if own else None)
+        number = label if own or channel.num or channel in self.story.cast.parent else None
+        return Party(number=number, name=channel.person_name or None, extension=label if own else None)
 
     def _parties(self) -> dict[str, Party]:
         found: dict[str, Party] = {}
@@ -177,7 +188,7 @@ class _Telling:
         number = main.place_at(main.last)
         return number or next((n for n in (main.num_later, main.num) if n and n != self.story.name(caller)), None)
 
-    def _answered_at(self, result: str) -> Micros | None:
+    def _answered_at(self, result: str | None) -> Micros | None:
         story = self.story
         if story.talks:
             return story.talks[0].begin
@@ -185,7 +196,7 @@ class _Telling:
             return story.caller.answered
         return None
 
-    def _final(self, result: str) -> str | None:
+    def _final(self, result: str | None) -> str | None:
         story = self.story
         last = story.last_talk
         if result != "answered" or last is None or story.ended_away():
@@ -313,6 +324,8 @@ class _Telling:
             missing.append("extra")
         if "APP_START" not in scene.counts:
             missing.append("APP_START")
+        if scene.counts.get("CHAN_START", 0) < len(scene.channels):
+            missing.append("CHAN_START")
         return Evidence(
             rows=rows,
             inferred=tuple(dict.fromkeys(self.inferred)),

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from asterisk_connector.assembly.channels import Channel, Stay
-from asterisk_connector.assembly.interpret import SECOND, Scene
+from asterisk_connector.assembly.interpret import Scene
 from asterisk_connector.records import Micros
 
 NOISE = 50_000
@@ -57,7 +57,7 @@ def contacts(scene: Scene, twins: dict[Channel, Channel], until: Micros) -> list
         moments.setdefault(stay.entered, ([], []))[0].append(stay)
         moments.setdefault(end, ([], []))[1].append(stay)
     found = _sweep(moments, twins)
-    if brief and scene.tick >= SECOND:
+    if brief:
         found.extend(_instants(brief, stays, until))
     for contact in found:
         contact.end = min(contact.end, max(until, contact.begin))
@@ -138,7 +138,7 @@ def _rooms(present: dict[Channel, Stay], twins: dict[Channel, Channel]) -> dict[
 
 
 def _instants(brief: list[Stay], stays: list[Stay], until: Micros) -> list[Contact]:
-    """Contacts of no measurable length, where only whole seconds are kept: who was there when a short stay was."""
+    """Contacts of no measurable length (whole seconds, a clock set back): who was there when a short stay was."""
     found: dict[tuple[Channel, Channel], Contact] = {}
     for stay in brief:
         if not stay.channel.person:

@@ -51,7 +51,6 @@ class Scene:
     cdrs: list[CdrRow] = field(default_factory=list)
     recordings: list[RecordingFile] = field(default_factory=list)
     linkedids: set[str] = field(default_factory=set)
-    retired: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     tick: int = 1
     first: Micros | None = None
@@ -97,17 +96,23 @@ def fact(extra: str, key: str) -> str:
         while end < len(extra) and extra[end] not in ",}":
             end += 1
         return extra[start:end].strip() if end < len(extra) else ""
-    end = start + 1
-    while True:
-        end = extra.find('"', end)
-        if end < 0:
-            return ""
-        slashes = end - len(extra[:end].rstrip("\\"))
-        if slashes % 2 == 0:
-            break
-        end += 1
-    text = extra[start + 1 : end]
-    return str(json.loads(f'"{text}"', strict=False)) if "\\" in text else text
+    end = extra.find('"', start + 1)
+    if end > 0 and extra[end - 1] != "\\":
+        text = extra[start + 1 : end]
+        return _unescaped(text) if "\\" in text else text
+    while end > 0:
+        text = extra[start + 1 : end]
+        if (len(text) - len(text.rstrip("\\"))) % 2 == 0:
+            return _unescaped(text)
+        end = extra.find('"', end + 1)
+    return ""
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return text
 
 
 class _Reading:
@@ -121,6 +126,7 @@ class _Reading:
         self._methods: dict[str, Callable[[Channel, CelEvent, Micros], None]] = {
             "CHAN_START": self._chan_start,
             "CHAN_END": self._chan_end,
+            "LINKEDID_END": self._chan_end,
             "HANGUP": self._hangup,
             "ANSWER": self._answer,
             "APP_END": self._app_end,
@@ -142,22 +148,20 @@ class _Reading:
         kind = row.type
         if self._again(row):
             return
-        scene.tick = max(scene.tick, row.resolution)
         scene.counts[kind] = scene.counts.get(kind, 0) + 1
         scene.events.append(row)
         if row.linkedid:
             scene.linkedids.add(row.linkedid)
-        if kind == "LINKEDID_END":
-            scene.retired.add(row.linkedid)
-            return
         channel = scene.channels.get(row.uniqueid)
+        if kind == "LINKEDID_END" and channel is not None:
+            return
         if channel is None:
             channel = scene.channels[row.uniqueid] = Channel(row.uniqueid, row.linkedid, row.channel, row.at)
             channel.context = row.context
             channel.exten = row.exten
         elif channel.ended is not None and kind not in ("PARK_END", "PICKUP"):
             return
-        at = channel.last = max(row.at, channel.last)
+        at = channel.last = row.at if row.at > channel.last else channel.last
         if row.extra:
             scene.with_extra = True
         apps = channel.apps
@@ -194,6 +198,7 @@ class _Reading:
                 return True
             self._seen.add(key)
             return False
+        self.scene.tick = max(self.scene.tick, row.resolution)
         rows = self._rows.setdefault(row.uniqueid, [])
         place = self._place.get(row.uniqueid)
         if place is None and row.type == "CHAN_START" and rows:
@@ -232,6 +237,7 @@ class _Reading:
         channel.account = row.account_code
 
     def _chan_end(self, channel: Channel, _: CelEvent, at: Micros) -> None:
+        """CHAN_END; or LINKEDID_END as the only row of a channel: all that is known of it is that it is gone."""
         channel.ended = at
         self._leave(channel, at)
         if channel.music and channel.music[-1][1] is None:

@@ -168,10 +168,10 @@ def _talk_ended_by(story: Story, line: Channel, other: Channel) -> tuple[str | N
     return None, "the rows do not tell"
 
 
-def disposition(story: Story, result: str) -> str:
+def disposition(story: Story, result: str | None) -> str:
     """ANSWERED if any CDR says so or someone or something answered, else the first CDR's word, else the outcome's."""
     rows = [r.disposition for r in story.scene.cdrs if r.disposition]
-    if "ANSWERED" in rows or DISPOSITIONS.get(result) == "ANSWERED":
+    if "ANSWERED" in rows or DISPOSITIONS.get(result or "") == "ANSWERED":
         return "ANSWERED"
     if any(c.answered is not None for c in story.served):
         return "ANSWERED"
@@ -179,4 +179,4 @@ def disposition(story: Story, result: str) -> str:
         return rows[0]
     if result == "failed" and story.caller is not None and story.caller.dialstatus == "CONGESTION":
         return "CONGESTION"
-    return DISPOSITIONS.get(result, "NO ANSWER")
+    return DISPOSITIONS.get(result or "", "NO ANSWER")

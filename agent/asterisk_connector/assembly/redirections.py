@@ -68,7 +68,7 @@ def _refuser(cast: Cast, rdnis: str, at: int) -> Channel | None:
         for c in cast.parent
         if c.person
         and c.answered is None
-        and c.started <= at + cast.scene.tick
+        and c.started <= at + TOGETHER
         and (c.over is None or abs(c.over - at) <= TOGETHER)
     ]
     return next((c for c in near if cast.label[c] == rdnis), near[-1] if near and not rdnis else None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from asterisk_connector.assembly.bridges import Contact
+from asterisk_connector.assembly.bridges import NOISE, Contact
 from asterisk_connector.assembly.channels import Channel
 from asterisk_connector.assembly.interpret import Told
 from asterisk_connector.assembly.parking import Park
@@ -48,7 +48,7 @@ class Moves:
     def __init__(self, cast: Cast, met: list[Contact], parks: list[Park]) -> None:
         self.cast = cast
         self.scene = cast.scene
-        self.slack = cast.scene.tick
+        self.slack = max(cast.scene.tick, NOISE)
         self.parks = parks
         self.met: dict[Channel, list[Contact]] = {}
         self.via: dict[Channel, list[Contact]] = {}
