@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from asterisk_connector.cli import imports
 from asterisk_connector.cli.configuration import config_option, settings_of
 from asterisk_connector.config import reference as written
 
@@ -38,3 +39,7 @@ def reference() -> None:
 def show(config_file: Path) -> None:
     """Prints what is in force: file, environment and credentials together; secrets as where they come from."""
     click.echo(written.show(settings_of(config_file)), nl=False)
+
+
+config.add_command(imports.ami_kafka)
+config.add_command(imports.env)
