@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -17,10 +18,11 @@ import click
 from asterisk_connector import __version__
 from asterisk_connector.agent import Agent
 from asterisk_connector.cli import exit_codes
+from asterisk_connector.cli.configuration import config_option
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.config.finding import Finding, has_errors
 from asterisk_connector.config.load import load
-from asterisk_connector.config.model import DEFAULT_FILE, Settings
+from asterisk_connector.config.model import Settings
 from asterisk_connector.errors import ConnectorError
 from asterisk_connector.notices import ConfigRefused
 from asterisk_connector.systemd import ServiceNotifier
@@ -32,14 +34,12 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 @click.command()
-@click.option(
-    "--config", "file", type=click.Path(path_type=Path), default=DEFAULT_FILE, show_default=True, help="Configuration."
-)
-def run(file: Path) -> int:
+@config_option
+def run(config_file: Path) -> int:
     """Runs the service until it is told to stop."""
     # Before any thread starts, so that every thread inherits the mask and only `sigtimedwait` sees these signals.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    loaded = load(file)
+    loaded = load(config_file)
     if loaded.settings is None or has_errors(loaded.findings):
         for finding in loaded.findings:
             click.echo(str(finding), err=True)
@@ -49,8 +49,9 @@ def run(file: Path) -> int:
     native = {"auto": None, "journal": True, "stderr": False}[settings.log.target]
     journal = Journal(clock, level=LEVELS[settings.log.level], native=native)
     _warn(journal, loaded.findings)
-    journal.hear(Sentence(INFO, f"asterisk-connector {__version__} starts with {file}"))
-    service = Service(file, Agent(settings, clock=clock, notify=journal.hear), journal)
+    journal.hear(Sentence(INFO, f"asterisk-connector {__version__} starts with {config_file}"))
+    service = Service(config_file, Agent(settings, clock=clock, notify=journal.hear), journal)
+    _collect_seldom()
     try:
         service.run()
     finally:
@@ -121,6 +122,15 @@ class Service:
                 self._journal.close()
                 os._exit(exit_codes.OK)  # asked twice: a kill is a normal way to stop
         self._journal.hear(Sentence(NOTICE, "stopped"))
+
+
+def _collect_seldom() -> None:
+    """Lets the cycle collector look at young objects only now and then, and never at what was imported.
+
+    Rows come by the thousand and form no cycles; looking at them costs a tenth of all time (measured).
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _warn(journal: Journal, findings: list[Finding]) -> None:
