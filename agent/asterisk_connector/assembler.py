@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import queue
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -21,6 +21,8 @@ from asterisk_connector.assembly.restarts import Restarts
 from asterisk_connector.call import Call, encode
 from asterisk_connector.clock import Clock
 from asterisk_connector.delivery.shipping import COMPLETE, Shipped, ShippingPolicy, plan
+from asterisk_connector.enrichment.attach_recordings import RecordingRules
+from asterisk_connector.linker import Linker
 from asterisk_connector.notices import CallCompleted, CallOpened, CallRevised, EvidenceTooLate, Notice, Notify
 from asterisk_connector.records import CelEvent, Micros, Record
 from asterisk_connector.store.store import Store
@@ -29,6 +31,8 @@ from asterisk_connector.supervise import ROUND_SECONDS, Worker
 
 _BATCHES_WAITING = 64
 _SETTLED_AT_ONCE = 200
+_TAKEN_UP = 30.0
+"""Seconds after a start before an open call may be told as lasting: its end may stand in what is still to be read."""
 _LOOKS_APART: Micros = 1_000_000
 """An open call that changes all the time is assembled at most once in this time: its cost grows with its rows."""
 
@@ -64,6 +68,7 @@ class Rules:
     """Records of a call, the rule that closed it as incomplete, and now while it runs: the call, enriched."""
     shipping: ShippingPolicy
     sinks: tuple[str, ...]
+    recordings: RecordingRules = field(default_factory=RecordingRules)
 
 
 @dataclass(slots=True)
@@ -95,6 +100,7 @@ class Assembler:
         self._open: dict[int, _Open] = {}
         self._due: list[tuple[Micros, int]] = []
         self._restarts = Restarts()
+        self._linker = Linker(store, clock=clock)
         self.worker = Worker(
             "assembler", self._round, wake=self._wake, clock=clock, notify=notify, reset=self._remember
         )
@@ -122,12 +128,14 @@ class Assembler:
             self.worker.beat()
             if self.worker.stopping:
                 return
+        self._linker.remember(self.rules.recordings)
 
     def _round(self) -> None:
         changed = self._next_batches()
         for appended in changed:
             self._follow(appended)
         self._watch_restarts()
+        self._search_recordings()
         self._settle_due()
 
     def _watch_restarts(self) -> None:
@@ -139,11 +147,23 @@ class Assembler:
                 known.progress.restarted(at)
                 self._schedule(call, known, now)
 
+    def _search_recordings(self) -> None:
+        due = self._linker.search_at
+        if due is not None and due <= self._clock.now():
+            self._revisit(self._linker.search(self.rules.recordings))
+
+    def _revisit(self, calls: Iterable[int]) -> None:
+        """A recording was linked to these; those that were settled are open again."""
+        for call in calls:
+            if call not in self._open:
+                self._take_up(call)
+
     def _next_batches(self) -> list[Appended]:
         now = self._clock.now()
         wait = ROUND_SECONDS
-        if self._due:
-            wait = min(wait, max(0.0, (self._due[0][0] - now) / 1_000_000))
+        for due in (self._due[0][0] if self._due else None, self._linker.search_at):
+            if due is not None:
+                wait = min(wait, max(0.0, (due - now) / 1_000_000))
         batches = []
         try:
             first = self._batches.get(timeout=wait) if wait > 0 else self._batches.get_nowait()
@@ -175,18 +195,25 @@ class Assembler:
             if self.rules.shipping.mode == "progressive":
                 known.update_at = min(known.update_at or now, max(now, known.looked_at + _LOOKS_APART))
             self._schedule(call, known, now)
+        self._revisit(self._linker.take(appended.recordings, self.rules.recordings))
 
     def _take_up(self, call: int) -> None:
         """Builds the progress of a call from its rows."""
         now = self._clock.now()
-        known = self._open[call] = _Open(self.rules.progress(), update_at=now)
+        known = self._open[call] = _Open(self.rules.progress(), update_at=self._first_update(now, _TAKEN_UP))
         for _, record in self._store.rows(call):
             known.progress.observe(record, now)
         self._schedule(call, known, now)
 
-    def _first_update(self, now: Micros) -> Micros | None:
-        interval = self.rules.shipping.long_call_update_interval
-        return now + round(interval * 1_000_000) if interval > 0 else None
+    def _first_update(self, now: Micros, soonest: float | None = None) -> Micros | None:
+        """When shipping first wants to look at a call that is still open."""
+        policy = self.rules.shipping
+        if policy.mode == "progressive":
+            return now + _LOOKS_APART
+        interval = policy.long_call_update_interval
+        if interval <= 0:
+            return None
+        return now + round(min(interval, soonest if soonest is not None else interval) * 1_000_000)
 
     def _schedule(self, call: int, known: _Open, now: Micros) -> None:
         verdict = known.progress.verdict(now)
@@ -243,11 +270,11 @@ class Assembler:
         if known.trimmed:
             # The rows still there tell less than what was told already.
             return _Look(_unchanged(known, last, "settled"), (EvidenceTooLate(known.call_id),))
-        told = self.rules.tell(
-            [record for _, record in rows],
-            verdict.reason if verdict.ended and not verdict.complete else None,
-            None if verdict.ended else now,
-        )
+        told = self._tell(rows, verdict, now)
+        if self._linker.claim(call, told, self.rules.recordings):
+            rows = self._store.rows(call)
+            last = rows[-1][0]
+            told = self._tell(rows, verdict, now)
         before = Shipped(known.revision, known.digest, known.phase, known.shipped_at)
         decision = plan(before, told, ended=verdict.ended, now=now, policy=self.rules.shipping)
         if not verdict.ended:
@@ -265,11 +292,18 @@ class Assembler:
             complete=told.complete,
             revision=after.revision,
             digest=after.digest,
-            body=body,
+            body=encode(msgspec.structs.replace(told, thread=())),
             owed=() if decision.phase is None else tuple(Owed(s, decision.phase, body) for s in self.rules.sinks),
             phase=after.phase,
         )
         return _Look(settlement, tuple(_news(known, told, verdict, decision.phase)))
+
+    def _tell(self, rows: Sequence[tuple[int, Record]], verdict: Verdict, now: Micros) -> Call:
+        return self.rules.tell(
+            [record for _, record in rows],
+            verdict.reason if verdict.ended and not verdict.complete else None,
+            None if verdict.ended else now,
+        )
 
 
 def _unchanged(known: KnownCall, last: int, state: str) -> Settlement:

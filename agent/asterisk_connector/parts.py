@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from asterisk_connector import __version__
 from asterisk_connector.assembler import Rules
 from asterisk_connector.assembly.assemble import AssemblyRules, assemble
-from asterisk_connector.assembly.completion import CompletionRules, Progress
+from asterisk_connector.assembly.completion import CompletionRules, Habit, Progress
 from asterisk_connector.call import Call
 from asterisk_connector.clock import Clock
 from asterisk_connector.config import rooms
@@ -116,6 +116,7 @@ def rules(settings: Settings, notify: Notify) -> Rules:
     completion = CompletionRules(
         settle=settings.calls.settle, cdr_settle=settings.calls.cdr_settle, idle=settings.calls.idle_timeout
     )
+    habit = Habit()
     enrichment = steps(settings)
 
     def told(records: Sequence[Record], incomplete: str | None, as_of: Micros | None) -> Call:
@@ -123,7 +124,7 @@ def rules(settings: Settings, notify: Notify) -> Rules:
         return enrich(call, enrichment, notify)
 
     return Rules(
-        progress=lambda: Progress(completion),
+        progress=lambda: Progress(completion, habit),
         tell=told,
         shipping=ShippingPolicy(
             mode=settings.shipping.mode,

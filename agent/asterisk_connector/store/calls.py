@@ -131,5 +131,11 @@ def unlinked(db: sqlite3.Connection, limit: int) -> list[RecordingFile]:
     return [record for (payload,) in found if isinstance(record := decode_record(payload), RecordingFile)]
 
 
+def recorded(db: sqlite3.Connection, path: str) -> int | None:
+    """The call a recording was linked to."""
+    row = db.execute("SELECT call FROM recording WHERE path = ?", (path,)).fetchone()
+    return row[0] if row else None
+
+
 def _known(row: tuple[object, ...]) -> KnownCall:
     return msgspec.convert(row, KnownCall, strict=False)

@@ -61,7 +61,7 @@ class Intake:
         self._position = batch.position
         self._fresh = not batch.history
         self._rows: dict[str, _Row] = {}
-        self._loose: list[tuple[str, bytes]] = []
+        self._loose: dict[str, tuple[RecordingFile, bytes]] = {}
         self._aside = list(batch.set_aside)
         for ident, record in batch.seen:
             try:
@@ -73,7 +73,7 @@ class Intake:
             keys = connection_keys(record)
             ident = ident if ident.isascii() else _text(ident)  # noqa: PLW2901 - the same name, storable
             if not keys and isinstance(record, RecordingFile):
-                self._loose.append((record.path, payload))
+                self._loose[record.path] = (record, payload)
             else:
                 self._rows.setdefault(ident, (ident, record, payload, keys))
 
@@ -89,15 +89,23 @@ class Intake:
                 "INSERT OR IGNORE INTO set_aside (source, ident, reason, raw, seen_at) VALUES (?, ?, ?, ?, ?)",
                 [(source, _text(a.ident), _text(a.reason), a.raw[:_RAW_KEPT], now) for a in self._aside],
             )
-        if self._loose:
-            db.executemany(
-                "INSERT INTO recording (path, payload, seen_at) VALUES (?, ?, ?)"
-                " ON CONFLICT (path) DO UPDATE SET payload = excluded.payload",
-                [(path, payload, now) for path, payload in self._loose],
-            )
+        loose = self._keep_loose(db, now)
         stored = {ident for (ident,) in _lookup(db, _KNOWN_IDENTS, self._rows, (source,))}
         rows = [row for row in self._rows.values() if row[0] not in stored]
-        return _Joining(db, numbers).take(source, rows, self._fresh, now)
+        return _Joining(db, numbers).take(source, rows, self._fresh, now)._replace(recordings=loose)
+
+    def _keep_loose(self, db: sqlite3.Connection, now: Micros) -> tuple[RecordingFile, ...]:
+        """Recordings that are new or not what they were; a changed one is nobody's until it is linked again."""
+        if not self._loose:
+            return ()
+        known = {path: decode_record(payload) for path, payload in _lookup(db, _KNOWN_RECORDINGS, self._loose)}
+        changed = [loose for path, loose in self._loose.items() if not _same(loose[0], known.get(path))]
+        db.executemany(
+            "INSERT INTO recording (path, payload, seen_at) VALUES (?, ?, ?)"
+            " ON CONFLICT (path) DO UPDATE SET payload = excluded.payload, call = NULL",
+            [(record.path, payload, now) for record, payload in changed],
+        )
+        return tuple(record for record, _ in changed)
 
 
 class _Joining:
@@ -214,6 +222,7 @@ def link(db: sqlite3.Connection, numbers: Numbers, path: str, call: int, now: Mi
 
 
 _KNOWN_IDENTS = "SELECT ident FROM record WHERE source = ? AND ident IN ({})"
+_KNOWN_RECORDINGS = "SELECT path, payload FROM recording WHERE path IN ({})"
 _HOMES = "SELECT key, call FROM member WHERE key IN ({})"
 
 
@@ -224,6 +233,12 @@ def _lookup(db: sqlite3.Connection, sql: str, names: Iterable[str], first: Seque
         some = left[start : start + _LOOKUP]
         some += some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
         yield from db.execute(sql.format(marks(len(some))), (*first, *some))
+
+
+def _same(recording: RecordingFile, known: Record | None) -> bool:
+    """Whether the file is as it was; what it replaced is known only to who saw it."""
+    before = known if isinstance(known, RecordingFile) else None
+    return before is not None and (recording.size, recording.ended_at) == (before.size, before.ended_at)
 
 
 def _text(text: str) -> str:

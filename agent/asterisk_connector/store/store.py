@@ -195,6 +195,10 @@ class Store:
         """Recordings that named no call, oldest first."""
         return self._read(lambda db: calls.unlinked(db, limit))
 
+    def recorded(self, path: str) -> int | None:
+        """The call a recording was linked to; None when there is none."""
+        return self._read(lambda db: calls.recorded(db, path))
+
     def link_recording(self, path: str, call: int) -> bool:
         """Makes a recording a row of `call`, which is open again then; False when either is gone or already linked."""
         return self._write(lambda db: intake.link(db, self._numbers, path, call, self._clock.now()))

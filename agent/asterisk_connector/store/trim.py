@@ -1,7 +1,8 @@
 """Letting go of what is old: by age, and by size the oldest first; a bounded piece of work each time.
 
 - Only what is settled and delivered is let go: never an open call, never a pending delivery.
-- Rows go first (`keep_rows`), then calls and their names (`keep_calls`); dead letters by age and number.
+- Rows go first (`keep_rows`), then calls and their names (`keep_calls`); dead letters by age and number. Where there
+  is no room for new rows, those of settled calls go before their time: late evidence is worth less than a new call.
 - Everything that goes is counted in a notice.
 """
 
@@ -17,6 +18,8 @@ from asterisk_connector.store.words import Limits
 
 PIECE = 200
 """Calls looked at in one go."""
+_SMALL_PIECE = 20
+_LATE = 3600.0
 
 _FULL = 0.9
 _RAW = "SELECT id FROM call WHERE state <> 'open' AND raw = 1 AND settled_at < ? ORDER BY settled_at LIMIT ?"
@@ -41,6 +44,19 @@ def trim(db: sqlite3.Connection, limits: Limits, now: Micros) -> list[StoreTrimm
     return done
 
 
+def make_room(db: sqlite3.Connection, now: Micros) -> list[StoreTrimmed]:
+    """Lets raw rows of settled calls go before their time, then calls, the oldest first, so that new rows can be kept.
+
+    Small pieces: what is deleted passes through the log first, and there is little room for it. A call stays for
+    `_LATE` seconds, for its late rows would look like another call without it.
+    """
+    done = list(_count("record", _drop_rows(db, _ANY_TIME, _SMALL_PIECE), "space"))
+    if not done:
+        done = list(_count("call", _drop_calls(db, now - _micros(_LATE), _SMALL_PIECE), "space"))
+    db.execute(f"PRAGMA incremental_vacuum({PIECE})").fetchall()
+    return done
+
+
 def _calls(db: sqlite3.Connection, limits: Limits, now: Micros) -> Iterable[StoreTrimmed]:
     yield from _count("record", _drop_rows(db, now - _micros(limits.keep_rows)), "age")
     yield from _count("call", _drop_calls(db, now - _micros(limits.keep_calls)), "age")
@@ -51,8 +67,8 @@ def _calls(db: sqlite3.Connection, limits: Limits, now: Micros) -> Iterable[Stor
             yield from _count("call", _drop_calls(db, _ANY_TIME), "size")
 
 
-def _drop_rows(db: sqlite3.Connection, before: Micros) -> int:
-    calls = [call for (call,) in db.execute(_RAW, (before, PIECE))]
+def _drop_rows(db: sqlite3.Connection, before: Micros, at_once: int = PIECE) -> int:
+    calls = [call for (call,) in db.execute(_RAW, (before, at_once))]
     if not calls:
         return 0
     gone = db.execute(f"DELETE FROM record WHERE call IN ({marks(len(calls))})", calls).rowcount  # noqa: S608
@@ -60,8 +76,8 @@ def _drop_rows(db: sqlite3.Connection, before: Micros) -> int:
     return gone
 
 
-def _drop_calls(db: sqlite3.Connection, before: Micros) -> int:
-    calls = [call for (call,) in db.execute(_OLD, (before, PIECE))]
+def _drop_calls(db: sqlite3.Connection, before: Micros, at_once: int = PIECE) -> int:
+    calls = [call for (call,) in db.execute(_OLD, (before, at_once))]
     if calls:
         for table in ("record", "member", "recording"):
             db.execute(f"DELETE FROM {table} WHERE call IN ({marks(len(calls))})", calls)  # noqa: S608

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from asterisk_connector.records import Micros, Record
+from asterisk_connector.records import Micros, Record, RecordingFile
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -33,11 +33,13 @@ class Limits(Struct, frozen=True):
 
 
 class Appended(NamedTuple):
-    """What a batch changed: new records by call in arrival order, calls that became one, calls never seen before."""
+    """What a batch changed: new records by call in arrival order, calls that became one, calls never seen before, and
+    recordings that name no call."""
 
     touched: dict[int, list[Record]]
     merged: list[tuple[int, int]]
     new: list[int]
+    recordings: tuple[RecordingFile, ...] = ()
 
 
 class Owed(Struct, frozen=True):
@@ -50,6 +52,8 @@ class Owed(Struct, frozen=True):
 
 class Settlement(Struct, frozen=True):
     """What assembly knows of a call after the row `last_record`. `state` is `open`, `settled` or `history`.
+
+    `body` is the call as it stays to be looked up; what is owed carries its own.
 
     A settlement that owes anything carries a revision above the one before: call id and revision name a delivery.
     """

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from asterisk_connector.clock import Clock
 from asterisk_connector.errors import Corrupt, Stopping
 from asterisk_connector.notices import Notify, StoreBlocked, StoreUnblocked
-from asterisk_connector.store import database
+from asterisk_connector.store import database, trim
 from asterisk_connector.store.words import Limits
 
 T = TypeVar("T")
@@ -149,10 +149,29 @@ class Writer:
         return _ROOM_CHECKED if self._growth else None
 
     def _has_room(self) -> bool:
-        reason = _crowded(self._db, self._path, self._limits) if self._path else ""
+        if self._path is None:
+            return True
+        reason = _crowded(self._db, self._path, self._limits)
+        if reason and self._made_room():
+            reason = _crowded(self._db, self._path, self._limits)
         if reason:
             self._block(reason, database.MAKE_ROOM)
         return not reason
+
+    def _made_room(self) -> bool:
+        """Gives the log's space back and lets some old rows go; false when neither could be done."""
+        self._shrink_log()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            done = trim.make_room(self._db, self._clock.now())
+            self._commit()
+        except sqlite3.Error:
+            self._roll_back()
+            return False
+        self._shrink_log()
+        for notice in done:
+            self._notify(notice)
+        return True
 
     def _perform(self, jobs: list[_Job]) -> None:
         try:
