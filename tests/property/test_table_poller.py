@@ -93,6 +93,7 @@ class PolledById(Polled):
                 self.make(line)
             else:
                 self.open.append((line, self.clock.monotonic()))
+        self.commit_what_is_older_than_the_grace(seconds)
         self.clock.advance(seconds)
 
     @rule()
@@ -137,7 +138,8 @@ class PolledById(Polled):
     @rule()
     def archive_what_was_read(self) -> None:
         read = set(self.stored.values())
-        for line in [x for x in self.table.lines if x.uniqueid in read][:10]:
+        old = self.today() - PACE.grace
+        for line in [x for x in self.table.lines if x.uniqueid in read and x.at < old][:10]:
             self.table.remove(line)
 
     @precondition(lambda self: not self.open)

@@ -149,7 +149,11 @@ class Cursor:
         if rows and _number(rows[0]) == self._high:
             return self._digest(rows[0]) != self._mark
         last = self._table.last_up_to(self._high)
-        return last is not None and (self._table.second(last) or 0) >= self._newest
+        if last is None:
+            # Nothing is left up to here. What may yet appear there is new, even if it commits late.
+            self._gaps = Gaps([(1, self._high)], now=self._monotonic())
+            return False
+        return (self._table.second(last) or 0) >= self._newest
 
     def _start_again(self) -> None:
         since = max(self._newest - self._pace.lookback, 0)
@@ -217,7 +221,13 @@ def before_second(table: Rows, second: int) -> Row | None:
             high = middle
         else:
             low = _number(rows[0])
-    return table.last_up_to(low)
+    last = table.last_up_to(low)
+    for row in table.from_id(low + 1, _PROBE):  # the middle one was right by a few rows only
+        at = table.second(row)
+        if at is None or at >= second:
+            break
+        last = row
+    return last
 
 
 def _number(row: Row) -> int:
