@@ -16,12 +16,9 @@ from asterisk_connector.ami.handshake import Account
 from asterisk_connector.ami.session import Session, Settings
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.notices import EventsPublished, Notice
+from asterisk_connector.relay import relay
 from asterisk_connector.relay.encode import Encoder
-from asterisk_connector.relay.filters import Filters
-from asterisk_connector.relay.identity import identify
-from asterisk_connector.relay.journal import Journal, Limits
-from asterisk_connector.relay.publisher import Publisher
-from asterisk_connector.relay.recorder import Recorder
+from asterisk_connector.relay.journal import Limits
 
 N = TypeVar("N", bound=Notice)
 
@@ -40,10 +37,10 @@ class Relay:
         encoder: Encoder | None = None,
         limits: Limits | None = None,
         ping: float = 15.0,
-        **publisher: Any,
+        window: int = 10_000,
     ) -> None:
         self.notices: list[Notice] = []
-        clock, notify, encoder = SystemClock(), self.notices.append, encoder or Encoder()
+        clock, notify = SystemClock(), self.notices.append
         kafka = {
             "bootstrap.servers": brokers,
             "enable.idempotence": True,
@@ -52,17 +49,20 @@ class Relay:
             "reconnect.backoff.max.ms": 500,
             **(properties or {}),
         }
-        self.journal = Journal(path, clock=clock, notify=notify, limits=limits)
-        self.publisher = Publisher(self.journal, encoder, topic, kafka, "main", clock=clock, notify=notify, **publisher)
-        self.recorder = Recorder(
-            self.journal,
-            Filters(),
-            encoder,
-            lambda answers, known: identify(answers, known=known, hostname="host"),
-            self.publisher.wake,
+        self._relay = relay.Relay(
+            relay.Settings(
+                topic=topic,
+                connection="main",
+                properties=kafka,
+                encoder=encoder or Encoder(),
+                limits=limits or Limits(),
+                window=window,
+            ),
+            path,
             clock=clock,
             notify=notify,
         )
+        self.journal, self.publisher = self._relay.journal, self._relay.publisher
         self.session = Session(
             Settings(
                 host="127.0.0.1",
@@ -71,13 +71,13 @@ class Relay:
                 ping_interval=ping,
                 ping_timeout=ping,
             ),
-            self.recorder.receive,
+            self._relay.receive,
             clock=clock,
             notify=notify,
         )
         self._stopping = threading.Event()
-        parts = (self.session, self.recorder, self.publisher)
-        self._threads = [threading.Thread(target=self._run, args=(part.round,), daemon=True) for part in parts]
+        rounds = (self.session.round, self._relay.record, self._relay.publish)
+        self._threads = [threading.Thread(target=self._run, args=(round_,), daemon=True) for round_ in rounds]
         for thread in self._threads:
             thread.start()
 
@@ -95,15 +95,13 @@ class Relay:
     def stop(self) -> None:
         """As the service stops: reading first, then what was read, then what is on its way."""
         self._stopping.set()
-        for part in (self.session, self.recorder, self.publisher):
-            part.wake()
+        self.session.wake()
+        self._relay.wake()
         for thread in self._threads:
             thread.join(20)
             assert not thread.is_alive()
         self.session.close()
-        self.recorder.close()
-        self.publisher.close()
-        self.journal.close()
+        self._relay.close()
 
 
 if __name__ == "__main__":

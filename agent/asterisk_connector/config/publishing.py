@@ -9,8 +9,13 @@ from asterisk_connector.ami.connection import Tls
 from asterisk_connector.ami.handshake import Account
 from asterisk_connector.ami.session import Settings as SessionSettings
 from asterisk_connector.config.messaging import Ami, Events, KafkaConnection
+from asterisk_connector.config.model import Settings
+from asterisk_connector.errors import Misconfigured
 from asterisk_connector.relay.encode import Encoder, Format
 from asterisk_connector.relay.filters import Filter, parse_line, structured
+from asterisk_connector.relay.identity import Facts
+from asterisk_connector.relay.journal import Limits
+from asterisk_connector.relay.relay import Settings as RelaySettings
 
 
 def ami_session(ami: Ami, *, hide_own_login: bool = False) -> SessionSettings:
@@ -37,6 +42,25 @@ def event_filters(events: Events) -> list[Filter]:
 def event_encoder(events: Events, form: Format | None = None) -> Encoder:
     """The form of records; `form` instead of the configured one."""
     return Encoder(form or events.format, events.key, events.duplicate_keys, events.invalid_utf8)
+
+
+def relay(settings: Settings) -> RelaySettings:
+    """`events`, with its connection and its identity. Raises Misconfigured where one of both is missing."""
+    events, connections = settings.events, settings.kafka.connections
+    if events is None or events.connection not in connections:
+        raise Misconfigured("events: there is nothing to publish to", "write `events` and its kafka connection")
+    journal = events.journal
+    return RelaySettings(
+        topic=events.topic,
+        connection=events.connection,
+        properties=kafka_properties(connections[events.connection]),
+        encoder=event_encoder(events),
+        filters=event_filters(events),
+        gaps=events.gaps,
+        limits=Limits(max_size=journal.max_size, max_age=journal.max_age),
+        configured=Facts(events.entity_id, events.system_name or None),
+        ami_host=settings.ami.host if settings.ami is not None else "",
+    )
 
 
 def kafka_properties(connection: KafkaConnection) -> dict[str, Any]:
