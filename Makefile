@@ -3,9 +3,10 @@ PYTHON ?= /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+LOCK   := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-fast demo lock docs clean
+.PHONY: help setup demo check test test-fast prove bench docs lock clean
 
 help:          ## lists these words
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,18 +20,37 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-check: $(READY) ## format, lint, types, import contracts, generated files
+demo: $(READY) ## the whole agent for a minute: a recording of a real Asterisk in, an embedded call API out
+	@$(BIN)/asterisk-connector demo
+
+check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+test: check ## every test, on real servers; needs root and the package registries
+	@tests/kit/install-packages --all
+	$(BIN)/pytest -m "not prove" --durations=15
+
 test-fast: $(READY) ## the tests that need neither root nor network
 	$(BIN)/pytest -m "not slow and not root and not prove"
 
-lock: ## resolves requirements/*.txt anew, with hashes
-	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url -q pyproject.toml -o requirements/runtime.txt
-	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url -q pyproject.toml requirements/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+prove: $(READY) ## the long forms: ten-minute outages, a million rows, hundreds of interleavings
+	@tests/kit/install-packages --all
+	$(BIN)/pytest -m prove --durations=15
 
-clean: ## removes what the other words made
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+bench: $(READY) ## the figures of docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks
+
+docs: $(READY) ## writes everything in docs/ that is made from code
+	$(BIN)/asterisk-connector config example > docs/config.example.yaml
+	$(BIN)/asterisk-connector config schema > docs/config.schema.json
+	$(BIN)/asterisk-connector config reference > docs/configuration.md
+
+lock: $(READY) ## resolves requirements/*.txt anew, with hashes
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml requirements/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+
+clean: ## removes what the other words made, downloads too
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -1,4 +1,4 @@
-"""The main job end to end: phones call through a real Asterisk, cel_custom writes, the agent ships, a server receives."""
+"""The main job end to end: phones call through a real Asterisk, cel_custom writes, the agent ships, a server takes it."""
 
 from __future__ import annotations
 

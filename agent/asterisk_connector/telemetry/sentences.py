@@ -150,7 +150,8 @@ def _store_repaired(x: n.StoreRepaired) -> Sentence:
 
 def _store_trimmed(x: n.StoreTrimmed) -> Sentence:
     priority = INFO if x.reason == "age" else WARNING
-    return Sentence(priority, f"{x.rows} rows of {x.table} left the state by {x.reason}", {}, f"trim:{x.table}")
+    why = {"age": "are old enough to go", "space": "made room for new ones"}.get(x.reason, f"were over the {x.reason}")
+    return Sentence(priority, f"{x.rows} {x.table} rows in the state {why}", {}, f"trim:{x.table}:{x.reason}")
 
 
 def _config_reloaded(x: n.ConfigReloaded) -> Sentence:
