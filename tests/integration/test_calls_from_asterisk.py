@@ -1,4 +1,4 @@
-"""The main job end to end: phones call through a real Asterisk, cel_custom writes, the agent ships, a server takes it."""
+"""The main job end to end: phones call through a real Asterisk, the agent ships, a server takes each call."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def told(clock: FakeClock, *heard: notices.Notice | Sentence, level: int = INFO)
 
 def example(kind: type[notices.Notice]) -> notices.Notice:
     values: dict[str, object] = {
-        "str": "x", "int": 3, "float": 1.5, "bool": True, "int | None": 7, "tuple[str, ...]": ("a",),
+        "str": "x", "int": 3, "float": 1.5, "bool": True, "bool | None": True, "int | None": 7, "float | None": 2.5, "str | None": "y", "tuple[str, ...]": ("a",),
         "BaseException": ValueError("boom"),
     }  # fmt: skip
     return kind(**{f.name: values[str(f.type)] for f in dataclasses.fields(kind)})
