@@ -85,9 +85,12 @@ class Follower:
             self.horizon, self.done = trail.horizon, trail.done
             there = False
             for number, mark in enumerate(trail.marks):
-                before, there = there, self._resume(mark, last=number == len(trail.marks) - 1)
+                heirs = trail.marks[number + 1 : number + 2]
+                before, there = there, self._resume(mark, last=not heirs)
                 if there and not before:
                     self.generations[-1].continues = False
+                if there and heirs and heirs[0].continues:  # a copy: what was written since is in the heir
+                    self.generations[-1].final = True
 
     def close(self) -> None:
         """Gives all handles back."""
@@ -102,10 +105,11 @@ class Follower:
         Raises Transient for what cannot be read at the moment; reading goes on from the same place later.
         """
         with told(self.path):
-            found = self._next(limit)
-            while found is None and self._look():
+            for _ in range(_TRIES):
                 found = self._next(limit)
-            return found
+                if found is not None or not self._look():
+                    return found
+            return None
 
     def _next(self, limit: int) -> Chunk | Ended | None:
         for generation in self.generations:
@@ -174,7 +178,7 @@ class Follower:
             return self._adopt_rotated(None)
         if current is not None and current.is_same_file(status):
             current.refresh()
-            return current.size > current.offset
+            return current.size > current.offset and not current.continues
         if current is not None:
             self._leave(current)
         try:
@@ -350,7 +354,8 @@ class Follower:
                 self._current = at_path
                 return True
             at_path.close()
-        found = self._find(mark.head, mark.offset) if mark.head else self._same_inode(mark)
+        # A file without a head yet is found as a stranger, by its time; an inode given anew proves nothing.
+        found = self._find(mark.head, mark.offset)
         if found is None:
             unread = max(0, mark.size - mark.offset)
             if unread:
@@ -360,20 +365,6 @@ class Follower:
         found.left_at = self._clock.monotonic()
         self.generations.append(found)
         return True
-
-    def _same_inode(self, mark: Mark) -> Generation | None:
-        """A file that had no head yet when it was last seen, under its new name; an inode given anew is no proof."""
-
-        def same(listing: list[Sibling]) -> Iterator[Sibling]:
-            for sibling in listing:
-                if not sibling.packed and (sibling.device, sibling.inode) == (mark.device, mark.inode):
-                    yield sibling
-
-        for generation in self._open_siblings(same):
-            if name_of(generation.peek(256)) not in self.done:
-                return generation
-            generation.close()
-        return None
 
 
 def _close(generations: Sequence[Generation]) -> None:
