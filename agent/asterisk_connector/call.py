@@ -165,8 +165,8 @@ class ThreadEvent(Struct, frozen=True, omit_defaults=True):
 class Call(Struct, frozen=True, omit_defaults=True):
     """All that is known of one call.
 
-    `parties` maps an extension or number to what is known of that person; like `thread`, which only the call API
-    speaks, it does not appear in the document.
+    `parties` maps an extension or number to what is known of that person, `announced` are recordings that rows speak
+    of, found or not; like `thread`, which only the call API speaks, they do not appear in the document.
     """
 
     call_id: str
@@ -208,6 +208,7 @@ class Call(Struct, frozen=True, omit_defaults=True):
     recordings: tuple[Recording, ...] = ()
     evidence: Evidence = Evidence()
     parties: dict[str, Party] = {}
+    announced: tuple[Recording, ...] = ()
     thread: tuple[ThreadEvent, ...] = ()
 
 

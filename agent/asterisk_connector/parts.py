@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,11 @@ from asterisk_connector.call import Call
 from asterisk_connector.clock import Clock
 from asterisk_connector.config import rooms
 from asterisk_connector.config.model import Settings
-from asterisk_connector.config.sources import CelCsv
+from asterisk_connector.config.sources import CelCsv, Recordings, Upload
 from asterisk_connector.delivery.courier import CourierPolicy
 from asterisk_connector.delivery.retry import RetryPolicy
 from asterisk_connector.delivery.shipping import ShippingPolicy
+from asterisk_connector.enrichment.attach_recordings import attach_recordings
 from asterisk_connector.enrichment.direction import direction
 from asterisk_connector.enrichment.enrich import Step, enrich
 from asterisk_connector.enrichment.names import names
@@ -94,6 +96,10 @@ def sources(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Plann
     for file in settings.sources.cel_csv:
         name = f"cel_csv:{file.path}"
         planned[name] = Planned((file, settings.start_at), partial(_cel_csv, name, file, settings, clock, notify))
+    recordings = settings.sources.recordings
+    if recordings is not None and recordings.paths:
+        seen = dataclasses.replace(recordings, upload=Upload(), table=None, patterns=())
+        planned["recordings"] = Planned(seen, partial(_recordings, seen, clock, notify))
     return planned
 
 
@@ -106,6 +112,7 @@ def rules_made_of(settings: Settings) -> object:
         settings.directions,
         settings.numbers,
         settings.tenants,
+        settings.sources.recordings,
         settings.api is not None,
     )
 
@@ -132,17 +139,20 @@ def rules(settings: Settings, notify: Notify) -> Rules:
             update_interval=settings.shipping.update_interval,
         ),
         sinks=tuple(sink_names(settings)),
+        recordings=rooms.recording_rules(settings, host_zone()),
     )
 
 
 def steps(settings: Settings) -> tuple[Step, ...]:
     """Enrichment, in order."""
     plan, numbering, tenancy = rooms.plan(settings), rooms.number_rules(settings), rooms.tenant_rules(settings)
+    recordings = rooms.recording_rules(settings, host_zone())
     return (
         Step("direction", lambda call: direction(call, plan)),
         Step("numbers", lambda call: numbers(call, numbering)),
         Step("names", names),
         Step("tenant", lambda call: tenant(call, tenancy)),
+        Step("attach_recordings", lambda call: attach_recordings(call, recordings)),
     )
 
 
@@ -228,6 +238,23 @@ def _told_by(conf: Path, filename: str) -> tuple[Dialect, CelMapping | None]:
         ) from error
     layout = read_cel_custom(text, filename)
     return layout.dialect, layout.mapping
+
+
+def _recordings(recordings: Recordings, clock: Clock, notify: Notify) -> Source:
+    from asterisk_connector.sources.recordings import RecordingsSource
+
+    return RecordingsSource(
+        "recordings",
+        recordings.paths,
+        notify=notify,
+        clock=clock,
+        extensions=recordings.extensions,
+        ignore=recordings.ignore,
+        settle=recordings.settle,
+        min_size=recordings.min_size,
+        max_age=recordings.max_age,
+        poll=recordings.poll,
+    )
 
 
 def _calls_file(settings: Settings) -> Sink:

@@ -68,7 +68,7 @@ class Reader:
             self._notify(RowSetAside(batch.source, row.ident, row.reason))
         newest = max((t for s in batch.seen if (t := _instant(s.record)) is not None), default=None)
         self._notify(RowsRead(batch.source, len(batch.seen), len(batch.set_aside), newest))
-        if appended.touched or appended.merged:
+        if appended.touched or appended.merged or appended.recordings:
             self._touched(appended)
 
     def _failed(self, reason: str, hint: str, retry_after: float | None) -> None:

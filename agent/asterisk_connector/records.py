@@ -93,7 +93,8 @@ class RecordingFile(Struct, frozen=True, tag_field="kind", tag="recording", arra
     """One finished recording on disk or in a recordings table.
 
     `path` is absolute. `uniqueid` and `linkedid` are empty unless the source knew them. `duration` in seconds from the
-    file's header; None where the format does not tell.
+    file's header; None where the format does not tell. `replaces` is the path of the file it was moved or converted
+    from, which is gone; empty when there is none.
     """
 
     path: str
@@ -105,6 +106,7 @@ class RecordingFile(Struct, frozen=True, tag_field="kind", tag="recording", arra
     duration: float | None = None
     format: str = ""
     origin: str = "file"
+    replaces: str = ""
 
 
 Record = CelEvent | CdrRow | RecordingFile

@@ -14,6 +14,7 @@ from asterisk_connector.assembly import outcome as outcomes
 from asterisk_connector.assembly.channels import NOWHERE, Channel, age
 from asterisk_connector.assembly.interpret import read
 from asterisk_connector.assembly.legs import legs
+from asterisk_connector.assembly.recordings import recordings
 from asterisk_connector.assembly.story import Story
 from asterisk_connector.assembly.thread import thread
 from asterisk_connector.call import (
@@ -21,7 +22,6 @@ from asterisk_connector.call import (
     Evidence,
     Party,
     QueueVisit,
-    Recording,
     Transfer,
     Trunk,
 )
@@ -128,7 +128,7 @@ class _Telling:
             account_code=(caller.account if caller else "") or cdr.account_code or None,
             user_field=cdr.user_field or next((e.user_field for e in scene.events if e.user_field), None),
             legs=told_legs,
-            recordings=self._recordings(),
+            recordings=recordings(scene),
             evidence=self._evidence(),
             parties=self._parties(),
             thread=thread(scene),
@@ -285,32 +285,6 @@ class _Telling:
         lines = [c for c in story.cast.parent if c is not story.caller and trunk.get(c)]
         taken = next((c for c in lines if c.answered is not None), lines[-1] if lines else None)
         return Trunk(inbound, taken.endpoint if taken else None)
-
-    def _recordings(self) -> tuple[Recording, ...]:
-        """Names of recordings that rows announce; the files themselves are found by enrichment."""
-        found: dict[str, Recording] = {}
-        for channel in self.scene.channels.values():
-            for since, app, data in channel.apps:
-                path = data.partition(",")[0]
-                if app == "MixMonitor" and path:
-                    found.setdefault(
-                        path, Recording(path, started_at=since, leg=channel.uniqueid, linked_by="mixmonitor")
-                    )
-        for row in self.scene.cdrs:
-            if row.recording_file:
-                found.setdefault(row.recording_file, Recording(row.recording_file, leg=row.uniqueid, linked_by="cdr"))
-        for file in self.scene.recordings:
-            found[file.path] = Recording(
-                file.path,
-                file.size,
-                file.duration,
-                file.format or None,
-                file.started_at,
-                file.ended_at,
-                file.uniqueid or None,
-                "source",
-            )
-        return tuple(found.values())
 
     def _evidence(self) -> Evidence:
         scene = self.scene

@@ -14,6 +14,7 @@ from asterisk_connector.assembly.bridges import SEAM
 from asterisk_connector.assembly.channels import NOWHERE, Channel, age
 from asterisk_connector.assembly.interpret import ROOMS, Scene
 from asterisk_connector.assembly.parties import number_dialled
+from asterisk_connector.assembly.recordings import recordings
 from asterisk_connector.assembly.services import MENUS
 from asterisk_connector.assembly.thread import thread
 from asterisk_connector.call import (
@@ -24,7 +25,6 @@ from asterisk_connector.call import (
     Party,
     QueueAttempt,
     QueueVisit,
-    Recording,
     Talk,
     Trunk,
     Voicemail,
@@ -152,9 +152,7 @@ class _Ledger:
             account_code=known.account_code or None,
             user_field=known.user_field,
             legs=self._legs(inbound),
-            recordings=tuple(
-                Recording(name, linked_by="cdr") for name in dict.fromkeys(r.recording_file for r in rows) if name
-            ),
+            recordings=recordings(self.scene),
             evidence=Evidence(
                 rows={"CDR": len(rows)},
                 inferred=("talk", "answered_by", "final_party"),
@@ -338,11 +336,6 @@ def _recording_only(scene: Scene, host: str, call_id: str | None) -> Call:
         started_at=min(starts, default=0),
         host=host,
         transfers=None,
-        recordings=tuple(
-            Recording(
-                r.path, r.size, r.duration, r.format or None, r.started_at, r.ended_at, r.uniqueid or None, "source"
-            )
-            for r in scene.recordings
-        ),
+        recordings=recordings(scene),
         evidence=Evidence(rows={"RECORDING": len(scene.recordings)}, missing=("cel", "cdr")),
     )

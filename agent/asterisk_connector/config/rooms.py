@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 from asterisk_connector.config.model import Settings
+from asterisk_connector.enrichment.attach_recordings import RecordingRules
+from asterisk_connector.enrichment.file_names import NameRules
 from asterisk_connector.enrichment.numbers import NumberRules
 from asterisk_connector.enrichment.tenant import TenantPattern, TenantRules
 from asterisk_connector.plan import Plan
@@ -30,6 +34,15 @@ def number_rules(settings: Settings) -> NumberRules:
         strip_prefixes=given.strip_prefixes,
         keep=given.keep,
     )
+
+
+def recording_rules(settings: Settings, zone: tzinfo) -> RecordingRules:
+    """`sources.recordings`; `zone` is the one local times in file names are in."""
+    given = settings.sources.recordings
+    if given is None:
+        return RecordingRules()
+    roots = tuple(str(path) for path in given.paths)
+    return RecordingRules(roots=roots, names=NameRules(patterns=given.patterns, zone=zone))
 
 
 def tenant_rules(settings: Settings) -> TenantRules:

@@ -1,0 +1,54 @@
+"""What the rows say of recordings: names they announce, and the files themselves.
+
+- MixMonitor announces a file, and two more with its options r and t (`app_mixmonitor.c`); a CDR row names one in
+  `recordingfile`. Announced recordings have no size.
+- A file that replaces another (moved, converted) stands for it; the newest state of a file counts.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from asterisk_connector.assembly.interpret import Scene
+from asterisk_connector.call import Recording
+
+_OPTIONS = re.compile(r"(?:[^,(]|\([^)]*\))*")
+_ONE_SIDE = re.compile(r"[rt]\(([^()]+)\)")
+
+
+def recordings(scene: Scene) -> tuple[Recording, ...]:
+    """Announced ones first, then files, each once."""
+    found: dict[str, Recording] = {}
+    for channel in scene.channels.values():
+        for since, app, data in channel.apps:
+            if app == "MixMonitor":
+                for path in announced(data):
+                    told = Recording(path, started_at=since, leg=channel.uniqueid, linked_by="mixmonitor")
+                    found.setdefault(path, told)
+    names = {PurePosixPath(path).name for path in found}
+    for row in scene.cdrs:
+        if row.recording_file and PurePosixPath(row.recording_file).name not in names:
+            leg = row.uniqueid or None
+            found.setdefault(row.recording_file, Recording(row.recording_file, leg=leg, linked_by="cdr"))
+    files: dict[str, Recording] = {}
+    for file in scene.recordings:
+        files.pop(file.replaces, None)
+        files[file.path] = Recording(
+            file.path,
+            file.size,
+            file.duration,
+            file.format or None,
+            file.started_at,
+            file.ended_at,
+            file.uniqueid or None,
+            "table" if file.origin == "table" else "source",
+        )
+    return (*(told for path, told in found.items() if path not in files), *files.values())
+
+
+def announced(data: str) -> list[str]:
+    """The files that `MixMonitor(file,options,command)` writes: both sides, then each side where it was asked for."""
+    path, _, rest = data.partition(",")
+    options = _OPTIONS.match(rest)
+    return [each for each in (path, *_ONE_SIDE.findall(options[0] if options else "")) if each]
