@@ -7,6 +7,7 @@ functions (rdkafka_mock.h), reached in the very library confluent-kafka has load
 from __future__ import annotations
 
 import ctypes
+import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,3 +124,11 @@ class MockKafka:
             assert time.monotonic() < deadline, f"{len(messages)} of {count} records came"
         consumer.close()
         return messages
+
+
+if __name__ == "__main__":
+    # A cluster for other processes, with one topic of four partitions; says its address, lives until its input ends.
+    cluster = MockKafka()
+    cluster.create(sys.argv[1], 4)
+    print(cluster.brokers, flush=True)
+    sys.stdin.read()

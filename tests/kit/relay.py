@@ -1,6 +1,6 @@
 """The relay from a manager port to Kafka, put together as the service does it; also as a process that can be killed.
 
-`python -m tests.kit.relay PORT BROKERS TOPIC JOURNAL` runs it until it is killed.
+`python -m tests.kit.relay PORT BROKERS TOPIC JOURNAL [careless]` runs it until it is killed; careless: without fsync.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ class Relay:
 
 
 if __name__ == "__main__":
-    Relay(int(sys.argv[1]), sys.argv[2], Path(sys.argv[4]), topic=sys.argv[3])
+    durable = sys.argv[5:] != ["careless"]
+    Relay(int(sys.argv[1]), sys.argv[2], Path(sys.argv[4]), topic=sys.argv[3], limits=Limits(durable=durable))
     while True:
         time.sleep(60)
