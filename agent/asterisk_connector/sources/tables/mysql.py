@@ -27,8 +27,8 @@ _LAST_TIMESTAMP = 2**31 - 1
 _INTEGERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "year", "bit"}
 _NUMBERS = {"decimal", "numeric", "float", "double", "real"}
 _UNKNOWN_VARIABLE, _SYNTAX = 1193, 1064
-_DENIED = {1044, 1045, 1698, 1524, 1130}
-_NO_SELECT = {1142, 1143, 1370}
+_DENIED = {1045, 1698, 1524, 1130}
+_NO_SELECT = {1044, 1142, 1143, 1370}
 _ABSENT = {1049: "database", 1146: "table"}
 _CHANGED = {1054}
 _DEADLINE = {3024, 1969, 1205}
@@ -179,7 +179,8 @@ class Connection:
         if code in _DENIED:
             return Misconfigured(said, f"check user and password; host and rights of account {server.user!r}")
         if code in _NO_SELECT:
-            return Misconfigured(said, f"as administrator: GRANT SELECT ON {server.database}.* TO '{server.user}'@'…'")
+            grant = f"GRANT SELECT ON {server.database}.* TO '{server.user}'@'…'"
+            return Misconfigured(said, f"check the names of database, table and user; as administrator: {grant}")
         if code in _ABSENT:
             return Misconfigured(said, f"check the name of the {_ABSENT[code]}")
         if code in _CHANGED:

@@ -25,7 +25,7 @@ from asterisk_connector.sources.tables import cursor, window
 from asterisk_connector.sources.tables.columns import CEL, Columns, Layout, match
 from asterisk_connector.sources.tables.cursor import Cursor, CursorState, Pace, Page
 from asterisk_connector.sources.tables.database import Connection, Server, connect, table_name
-from asterisk_connector.sources.tables.rows import CdrReader, CelReader, Unreadable
+from asterisk_connector.sources.tables.rows import CdrReader, CelReader, Unreadable, reader
 from asterisk_connector.sources.tables.table import Table
 from asterisk_connector.sources.tables.table_zone import TableZone
 from asterisk_connector.sources.tables.window import Sight, Window, WindowState
@@ -137,9 +137,7 @@ class TableSource:
         name = table_name(polling.table)
         columns = match(self._layout, polling.table, connection.columns(name), polling.columns)
         self._table = Table(connection, name, columns)
-        self._reader = (
-            CelReader(self._table.fields, columns) if self._layout is CEL else CdrReader(self._table.fields, columns)
-        )
+        self._reader = reader(self._table.fields, columns)
         self._zone.candidates(connection.session_zone(), needed=self._reader.needs_zone)
         self._due = 0.0
         before = self._poller

@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from asterisk_connector.records import CdrRow, CelEvent, Micros
 from asterisk_connector.sources.csv.events import name_event
-from asterisk_connector.sources.tables.columns import Columns
+from asterisk_connector.sources.tables.columns import CEL, Columns
 from asterisk_connector.sources.tables.database import Row
 from asterisk_connector.sources.tables.zones import SECOND, Sample, Zone, epoch_of, parse
 
@@ -157,6 +157,11 @@ class CdrReader(Reader):
             ama_flags=_AMA_FLAGS.get(flags, flags),
             **values,
         )
+
+
+def reader(fields: Sequence[str], columns: Columns) -> CelReader | CdrReader:
+    """The reader for a table's layout."""
+    return CelReader(fields, columns) if columns.layout is CEL else CdrReader(fields, columns)
 
 
 def disposition(text: str) -> str:

@@ -34,7 +34,7 @@ class TableZone:
     def candidates(self, session: str, *, needed: bool) -> None:
         """Takes in the database's own zone; `needed` is false when every time column names instants."""
         first = self._configured or host_zone()
-        self._candidates = [first, *(z for z in (_named(session), UTC) if z is not None)]
+        self._candidates = [first, *(z for z in (named(session), UTC) if z is not None)]
         self._settled = self._settled or not needed
 
     def judge(self, samples: Iterable[Sample | None]) -> Zone:
@@ -68,7 +68,7 @@ class TableZone:
             self.used = likely
 
 
-def _named(name: str) -> tzinfo | None:
+def named(name: str) -> tzinfo | None:
     """A zone as databases name it: IANA, or `+02:00`."""
     try:
         if name[:1] in {"+", "-"}:
