@@ -41,6 +41,7 @@ start_at: beginning
 api: {{ url: "{url}", key_file: "{key}" }}
 sources:
   cel_csv: [ {{ path: "{cel}" }} ]
+  recordings: {{ paths: [ "{monitor}" ], settle: 100ms }}
 calls: {{ settle: 500ms }}
 store: {{ directory: "{state}", reserve: 1MiB }}
 """
@@ -106,7 +107,10 @@ class _Demo:
         key.touch(0o600)
         key.write_text("demo-key\n")
         config = folder / "config.yaml"
-        config.write_text(_CONFIG.format(url=self._api.url, key=key, cel=self._player.cel, state=folder / "state"))
+        player = self._player
+        config.write_text(
+            _CONFIG.format(url=self._api.url, key=key, cel=player.cel, monitor=player.monitor, state=folder / "state")
+        )
         loaded = load(config, {})
         if loaded.settings is None:
             raise ConnectorError("; ".join(str(finding) for finding in loaded.findings))
@@ -174,8 +178,10 @@ class _Demo:
 
     def _summary(self) -> bool:
         expected = self._expected()
-        times = Counter(arrival.payload["linkedid"] for arrival in self._seen)
-        once = [ids for ids in expected if sum(times[linkedid] for linkedid in ids) == 1]
+        # A recording that comes late makes another revision, under another key.
+        keys = Counter((arrival.payload["linkedid"], arrival.key) for arrival in self._seen)
+        times = {linkedid: times for (linkedid, _), times in sorted(keys.items(), key=lambda item: item[1])}
+        once = [ids for ids in expected if sum(times.get(linkedid, 0) for linkedid in ids) == 1]
         missing = self._missing()
         more = len(expected) - len(once) - len(missing)
         unknown = set(times) - set().union(*expected) if expected else set(times)
@@ -185,12 +191,22 @@ class _Demo:
             f"{self._player.written} of {self._player.total} rows written, {self._player.rotations} rotation; "
             f"{len(expected)} calls ended, {len(self._seen)} requests received."
         )
-        proven = len(once) == len(expected) and not unknown
+        recordings = Counter(file["file_path"] for files in self._recorded().values() for file in files)
+        made = {str(path) for path in self._player.monitor.rglob("*.wav")}
+        out.print(f"{len(made)} recording made, {sum(recordings.values())} on calls.")
+        proven = len(once) == len(expected) and not unknown and recordings == Counter(made)
         verdict = "[bold green]every call arrived exactly once[/bold green]"
         if not proven:
-            verdict = f"[bold red]{len(missing)} missing, {more} more than once, {len(unknown)} never played[/bold red]"
+            verdict = (
+                f"[bold red]{len(missing)} missing, {more} more than once, {len(unknown)} never played,"
+                f" {len(made ^ set(recordings))} recordings astray[/bold red]"
+            )
         out.print(f"{len(once)} of {len(expected)} calls arrived exactly once: {verdict}")
         return proven
+
+    def _recorded(self) -> dict[str, list[dict[str, Any]]]:
+        """The recordings of each call, as it was told last."""
+        return {a.payload["linkedid"]: a.payload.get("recording_files", []) for a in self._seen}
 
     def _print(self, cells: list[str], style: str) -> None:
         """One line of the table, cut where the terminal ends."""
