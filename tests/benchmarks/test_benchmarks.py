@@ -1,0 +1,17 @@
+"""Every benchmark still works, on sizes that take seconds; no figure is judged here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from tests.benchmarks.__main__ import NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_gives_a_figure_for_every_line_of_the_table(name: str) -> None:
+    figures = list(import_module(f"tests.benchmarks.bench_{name}").figures(False))
+    assert figures
+    assert all(figure.value >= 0 and figure.unit in str(figure) for figure in figures)
+    assert any(figure.value > 0 for figure in figures)
