@@ -22,7 +22,7 @@ from asterisk_connector.clock import Clock
 from asterisk_connector.errors import Misconfigured, Transient
 from asterisk_connector.notices import FileMissing, FileRotated, FileTruncated, Notify
 from asterisk_connector.sources.follow.generation import Generation
-from asterisk_connector.sources.follow.identity import Mark, Sibling, first_line, name_of, siblings
+from asterisk_connector.sources.follow.identity import HEAD, Mark, Sibling, first_line, name_of, siblings
 
 LINGER = 2.0
 _REMEMBERED = 16
@@ -197,9 +197,10 @@ class Follower:
         generation = Generation(self.path)
         try:
             self._adopt_rotated(generation)
-        except OSError:
+        except (OSError, Transient):
             generation.close()
             raise
+        generation.head = generation.peek(HEAD)  # it may be remembered before it is read
         self.generations.append(generation)
         self._current = generation
         self._told_missing = False
@@ -219,12 +220,10 @@ class Follower:
             return False  # deleted: nothing tells what is older than it
         copies = self._strangers(empty)
         if copies:
-            for copy in copies:
-                copy.final = copy.continues = True
-            copies[0].continues = False
-            empty.continues = True
-            at = self.generations.index(empty)
-            self.generations[at:at] = copies
+            fresh = empty.again()
+            empty.head = copies[0].head
+            empty.move_to(copies[0])
+            self._give_way(empty, copies[1:], fresh)
         return bool(copies)
 
     def _strangers(self, newest: Generation | None) -> list[Generation]:
@@ -247,6 +246,7 @@ class Follower:
                 generation.close()
                 continue
             met.add(name)
+            generation.head = generation.peek(HEAD)
             self.horizon = max(self.horizon, generation.mtime)
             found.append(generation)
         return found
@@ -304,15 +304,20 @@ class Follower:
                 else:
                     self.horizon = max(self.horizon, cut.mtime)
                 between = self._strangers(fresh)
-        except OSError:
+        except (OSError, Transient):
             fresh.close()
             raise
-        for generation in between:
-            generation.final = generation.continues = True
-        fresh.continues = True
         if not cut.final:
             cut.cut_off()
         self._notify(FileTruncated(self._source, str(self.path), owed))
+        self._give_way(cut, between, fresh)
+
+    def _give_way(self, cut: Generation, between: list[Generation], fresh: Generation) -> None:
+        """What was in one inode one after the other stands in the queue one after the other."""
+        for generation in between:
+            generation.final = generation.continues = True
+        fresh.continues = True
+        fresh.head = fresh.peek(HEAD)
         at = self.generations.index(cut) + 1
         self.generations[at:at] = [*between, fresh]
         if cut is self._current:
