@@ -689,9 +689,9 @@ def test_click_to_call_by_the_telephone_itself_tells_who_wanted_whom() -> None:
 def test_a_call_from_trunk_to_trunk_is_tandem() -> None:
     call = tell(
         """
-        0.0 trunka start 5557777@from-trunka num=5145550001
-        0.0 trunka app Dial PJSIP/5145557777@trunkb,20
-        0.0 trunkb start shows=5557777
+        0.0 trunka start 5551999@from-trunka num=5145550001
+        0.0 trunka app Dial PJSIP/5557777@trunkb,20
+        0.0 trunkb start shows=5551999
         1.0 trunkb answer
         1.0 trunka answer
         1.0 trunkb enter B1

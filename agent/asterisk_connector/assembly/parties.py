@@ -1,7 +1,8 @@
 """Who sits on a channel, and who dialled it: labels, trunks, and the tree of dial attempts.
 
 - A telephone of one's own is called by its endpoint when that looks like an extension, else by the number it shows.
-- A trunk is never a person: the far end is called by the number that was dialled, or by the caller id it came with.
+- A trunk is never a person: the far end is called by the number that was dialled (with its prefix, or as the dial
+  string has it where the dial plan sent it elsewhere), or by the caller id it came with.
 - The dialler of a leg is found by what diallers dial (`PJSIP/101&PJSIP/102`), then by time, then by linkedid: a second
   Dial() or a queue's next round makes no new APP_START (call semantics, rule 8).
 """
@@ -147,11 +148,7 @@ class Cast:
         if known is not None:
             return known
         if channel in self.parent:
-            parent = self.parent[channel]
-            data = (
-                next((d for _, app, d in parent.apps if app == "Dial" and channel.endpoint in d), "") if parent else ""
-            )
-            number = number_dialled(data, channel.endpoint)
+            number = self._sent_to(channel)
             return number is not None and not self.plan.extension(number)
         return (
             self.plan.external(channel.num)
@@ -168,18 +165,23 @@ class Cast:
             return channel.num if self.plan.extension(channel.num) else channel.endpoint
         if channel not in self.parent:
             return channel.num or channel.endpoint
-        if not channel.num and channel.num_later:
-            return channel.num_later
+        exten, number = channel.num_later if not channel.num else "", self._sent_to(channel) or ""
         parent = self.parent[channel]
-        if parent is not None:
+        if parent is not None and exten in NOWHERE:
             exten = parent.place_at(channel.over or parent.last) or parent.place_at(channel.started)
-            if exten:
-                return exten
-            data = next((d for _, app, d in parent.apps if app == "Dial" and channel.endpoint in d), "")
-            number = number_dialled(data, channel.endpoint)
-            if number:
-                return number
-        return channel.num_later or channel.num or channel.endpoint
+        if exten in NOWHERE or (number and not exten.endswith(number)):
+            return number or channel.num_later or channel.num or channel.endpoint
+        return exten
+
+    def _sent_to(self, channel: Channel) -> str | None:
+        """The number its dialler's dial string sends to this channel's endpoint."""
+        parent = self.parent.get(channel)
+        if parent is None:
+            return None
+        app, data = parent.app_at(channel.started)
+        told = [data] if app == "Dial" else []
+        told += [d for _, a, d in parent.apps if a == "Dial"]
+        return next((n for d in told if (n := number_dialled(d, channel.endpoint))), None)
 
 
 def targets(data: str) -> list[str]:
