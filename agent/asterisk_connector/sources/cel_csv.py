@@ -10,10 +10,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,7 @@ from msgspec import Struct
 from asterisk_connector.clock import Clock
 from asterisk_connector.errors import Misconfigured
 from asterisk_connector.notices import Notify
-from asterisk_connector.records import Batch, CelEvent, Micros, Seen, SetAside
+from asterisk_connector.records import Batch, CdrRow, CelEvent, Micros, Record, Seen, SetAside
 from asterisk_connector.sources.csv.dialect import Dialect, detect_dialect
 from asterisk_connector.sources.csv.mapping import Mapping
 from asterisk_connector.sources.csv.rows import Rows, Unreadable
@@ -90,8 +90,13 @@ class _Stretch:
         self.carry = carry
         self.taken = -len(carry)
 
-    def takes(self, event: CelEvent) -> bool:
-        """Whether the row is new. Within a coarse clock's tick that cannot be told, and twice is better than never."""
+    def takes(self, event: Record) -> bool:
+        """Whether the row is new. Within a coarse clock's tick that cannot be told, and twice is better than never.
+
+        CDR rows are not written in the order of any of their times.
+        """
+        if not isinstance(event, CelEvent):
+            return True
         if event.at < self.known_until or (event.at == self.known_until and event.resolution == 1):
             return False
         self.newest = max(self.newest, event.at)
@@ -111,8 +116,28 @@ class _Stretch:
         )
 
 
+class Found(Protocol):
+    """What a piece of the file, or a part of it, turned out to be."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def event(self) -> Record | Unreadable: ...
+    @property
+    def data(self) -> bytes: ...
+
+
+class Reading(Protocol):
+    """Makes rows of the records of one file, in their order; never raises."""
+
+    def read(self, piece: Piece) -> Sequence[Found]: ...
+
+
 class CelCsvSource:
-    """Follows one CEL file. `mapping` and `dialect` are found by content where they are not told."""
+    """Follows one CEL file. `mapping` and `dialect` are found by content where they are not told.
+
+    `rows` reads records of another kind (see `cdr_csv`); following, history and positions are the same.
+    """
 
     def __init__(
         self,
@@ -128,6 +153,7 @@ class CelCsvSource:
         zone: tzinfo = UTC,
         time_format: str | None = None,
         longest: int = 1 << 20,
+        rows: Callable[[], Reading] | None = None,
     ) -> None:
         self.name = name
         self._path = path
@@ -136,7 +162,9 @@ class CelCsvSource:
         self._lookback = lookback_bytes
         self._dialect = dialect
         self._longest = longest
-        self._new_rows: Callable[[], Rows] = lambda: Rows(dialect, mapping, zone=zone, time_format=time_format)
+        self._new_rows: Callable[[], Reading] = rows or (
+            lambda: Rows(dialect, mapping, zone=zone, time_format=time_format)
+        )
         self._rows = self._new_rows()
         self._follower = Follower(path, name, notify, clock)
         self._watch = Watch(path, name, notify, clock)
@@ -218,10 +246,11 @@ class CelCsvSource:
         return Batch(self.name, seen, self._position(), set_aside, bool(history))
 
     @staticmethod
-    def _is_history(stretch: _Stretch, piece: Piece, event: CelEvent | Unreadable) -> bool:
+    def _is_history(stretch: _Stretch, piece: Piece, event: Record | Unreadable) -> bool:
         if piece.end > stretch.history_end:
             return False
-        return stretch.cutoff is None or isinstance(event, Unreadable) or event.at < stretch.cutoff
+        at = _instant(event)
+        return stretch.cutoff is None or at is None or at < stretch.cutoff
 
     def _fill(self) -> bool:
         """Reads on until there is a record; False when there is none now."""
@@ -342,6 +371,13 @@ class CelCsvSource:
         dialect = self._dialect or detect_dialect(generation.window(0, 4096))
         for piece in Splitter(dialect, offset).feed(generation.window(offset, _WINDOW)):
             for row in rows.read(piece):
-                if isinstance(row.event, CelEvent):
-                    return row.event.at
+                at = _instant(row.event)
+                if at is not None:
+                    return at
         return None
+
+
+def _instant(event: Record | Unreadable) -> Micros | None:
+    if isinstance(event, CelEvent):
+        return event.at
+    return event.start if isinstance(event, CdrRow) else None

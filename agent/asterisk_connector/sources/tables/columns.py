@@ -164,12 +164,17 @@ def match(layout: Layout, table: str, columns: Sequence[Column], configured: Map
     return Columns(layout, found, tuple(c.name for c in columns if c.name not in used))
 
 
+def field_of(layout: Layout, name: str) -> str | None:
+    """Our field for any spelling of it; None where there is none."""
+    plain = _plain(name)
+    return next((f for f, spellings in layout.spellings.items() if plain in {_plain(f), *spellings}), None)
+
+
 def _named(layout: Layout, table: str, columns: Sequence[Column], configured: Mapping[str, str]) -> dict[str, Column]:
-    fields = {_plain(s): f for f, spellings in layout.spellings.items() for s in (f, *spellings)}
     by_name = {c.name.lower(): c for c in columns}
     found: dict[str, Column] = {}
     for ours, theirs in configured.items():
-        field = fields.get(_plain(ours))
+        field = field_of(layout, ours)
         if field is None:
             raise Misconfigured(
                 f"`columns` names {ours!r}, which is no field of {layout.what}",
