@@ -87,7 +87,7 @@ def compare(told: Told, call: Call, *, streams: bool) -> list[str]:
         differences.append(f"trunk: {told.trunk!r}, assembled {call.trunk!r}")
     if told.queue and (call.queue is None or call.queue.name != told.queue["name"]):
         differences.append(f"queue: {told.queue!r}, assembled {call.queue!r}")
-    by_keys = not streams and any(t["kind"] in ("attended", "park") for t in told.transfers)
+    by_keys = not streams and bool(told.transfers)
     pairs = sorted((*sorted((a, b)), s) for a, b, s in told.talk)
     found_pairs = sorted((*sorted((t.a, t.b)), t.seconds) for t in call.talk)
     if told.outcome != "page" and (

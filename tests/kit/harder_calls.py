@@ -361,6 +361,171 @@ def click_to_call_by_telephone(office: Office) -> Told:
     )
 
 
+def recalled(office: Office) -> Told:
+    """101 dials 102 by keys and hangs up while 102 rings; 102 does not answer; 101 is called back and talks again."""
+    office.behave(p101=answers(0.3), p102=rings())
+    call, bob = _bob_answers_outside(office)
+    talk()
+    bob.press("*2")
+    talk(1.0)
+    bob.press("102")
+    office["102"].next_call()
+    talk()
+    bob.bye()
+    again = office["101"].next_call(30).wait_answered()
+    talk()
+    call.bye()
+    office.over()
+    stretches = (
+        (OUTSIDE, "101", _span(call.when("answered"), bob.when("pressed *2"))),
+        (OUTSIDE, "101", _span(again.when("answered"), call.when("hung up"))),
+    )
+    return _inbound(talk=stretches, transfers=(_move("semi_attended", "101", OUTSIDE, "102", "recalled"),))
+
+
+def attended_twice(office: Office) -> Told:
+    """101 asks 102 and joins; 102 asks 103 and joins."""
+    office.behave(p101=answers(0.3), p102=answers(0.3), p103=answers(0.3))
+    call, bob = _bob_answers_outside(office)
+    talk()
+    bob.hold()
+    asking = office["101"].dial("102").wait_answered()
+    charlie = office["102"].next_call().wait_answered()
+    talk()
+    bob.transfer_to(asking, "102")
+    asking.wait_ended()
+    talk()
+    charlie.hold()
+    again = office["102"].dial("103").wait_answered()
+    talk()
+    charlie.transfer_to(again, "103")
+    again.wait_ended()
+    talk()
+    call.bye()
+    office.over()
+    joined, rejoined = asking.log[-1][0], again.log[-1][0]
+    stretches = (
+        (OUTSIDE, "101", _span(call.when("answered"), bob.when("held"))),
+        ("101", "102", _span(asking.when("answered"), joined)),
+        (OUTSIDE, "102", _span(joined, charlie.when("held"))),
+        ("102", "103", _span(again.when("answered"), rejoined)),
+        (OUTSIDE, "103", _span(rejoined, call.when("hung up"))),
+    )
+    moves = (
+        _move("attended", "101", OUTSIDE, "102", "completed"),
+        _move("attended", "102", OUTSIDE, "103", "completed"),
+    )
+    return _inbound(final="103", talk=stretches, transfers=moves)
+
+
+def outbound_then_inwards(office: Office) -> Told:
+    """100 calls outside and sends the far end to 102."""
+    office.behave(trunka=answers(0.3), p102=answers(0.3))
+    call = office["100"].dial("0" + FAR).wait_answered()
+    office["trunka"].next_call().wait_answered()
+    talk()
+    call.transfer("102")
+    charlie = office["102"].next_call().wait_answered()
+    talk()
+    charlie.bye()
+    office.over()
+    stretches = (
+        ("100", "0" + FAR, _span(call.when("answered"), call.when("transferred to 102"))),
+        ("0" + FAR, "102", _span(charlie.when("answered"), charlie.when("hung up"))),
+    )
+    moves = (_move("blind", "100", "0" + FAR, "102", "completed"),)
+    return Told(
+        "outbound", "100", "0" + FAR, "answered", "0" + FAR, "102", stretches, moves, trunk="trunka", ended_by="102"
+    )
+
+
+def queue_then_asked(office: Office) -> Told:
+    """An agent behind a Local channel takes a caller from the queue, asks 103, joins the two."""
+    office.behave(p101=answers(0.3), p102=answers(5), p103=answers(0.3))
+    call = office.outside_calls("5551603").wait_answered()
+    bob = office["101"].next_call().wait_answered()
+    talk()
+    bob.hold()
+    asking = office["101"].dial("103").wait_answered()
+    talk()
+    bob.transfer_to(asking, "103")
+    asking.wait_ended()
+    talk()
+    call.bye()
+    office.over()
+    stretches = (
+        (OUTSIDE, "101", _span(bob.when("answered"), bob.when("held"))),
+        ("101", "103", _span(asking.when("answered"), asking.log[-1][0])),
+        (OUTSIDE, "103", _span(asking.log[-1][0], call.when("hung up"))),
+    )
+    return _inbound(
+        dialled="5551603",
+        final="103",
+        talk=stretches,
+        transfers=(_move("attended", "101", OUTSIDE, "103", "completed"),),
+        queue={"name": "support"},
+    )
+
+
+def queue_optimised(office: Office) -> Told:
+    """An agent behind a Local channel that is taken out of the way."""
+    office.behave(p101=answers(0.3), p102=rings())
+    call = office.outside_calls("5551605").wait_answered()
+    bob = office["101"].next_call().wait_answered()
+    talk()
+    bob.bye()
+    office.over()
+    said = _span(bob.when("answered"), bob.when("hung up"))
+    assert call.state == "ended"
+    return _inbound(dialled="5551605", talk=((OUTSIDE, "101", said),), queue={"name": "optimised"}, ended_by="101")
+
+
+def click_to_call_not_taken(office: Office) -> Told:
+    """A web page rings 101, who does not answer."""
+    office.behave(p101=rings())
+    office.manager.action(
+        "Originate",
+        Channel="PJSIP/101",
+        Exten="102",
+        Context="from-internal",
+        Priority=1,
+        CallerID='"Click" <102>',
+        Timeout=2000,
+        Async="true",
+    )
+    office["101"].next_call().wait_ended()
+    office.over()
+    return Told("internal", "101", "102", "not_taken", click_to_call=True, ended_by="system")
+
+
+def blind_transfer_to_service(office: Office) -> Told:
+    """101 sends an outside caller to the conference room, where he is alone."""
+    office.behave(p101=answers(0.3))
+    call, bob = _bob_answers_outside(office)
+    talk()
+    bob.transfer("602")
+    talk()
+    call.bye()
+    office.over()
+    first = _span(call.when("answered"), bob.when("transferred to 602"))
+    return _inbound(
+        final=None,
+        talk=((OUTSIDE, "101", first),),
+        transfers=(_move("blind", "101", OUTSIDE, "602", "completed"),),
+    )
+
+
+def hunt(office: Office) -> Told:
+    """100 dials 616: 101 is busy, 102 answers."""
+    office.behave(p101=rejects(486), p102=answers(0.3))
+    call = office["100"].dial("616").wait_answered()
+    talk()
+    call.bye()
+    office.over()
+    said = _span(call.when("answered"), call.when("hung up"))
+    return Told("internal", "100", "616", "answered", "102", "102", (("100", "102", said),), ended_by="100")
+
+
 SCENARIOS = (
     blind_transfer_by_the_caller,
     blind_transfer_to_busy,
@@ -383,4 +548,12 @@ SCENARIOS = (
     empty_queue,
     announcement,
     click_to_call_by_telephone,
+    recalled,
+    attended_twice,
+    outbound_then_inwards,
+    queue_then_asked,
+    queue_optimised,
+    click_to_call_not_taken,
+    blind_transfer_to_service,
+    hunt,
 )

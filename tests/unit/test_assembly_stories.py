@@ -584,6 +584,24 @@ def test_a_menu_then_a_queue_tells_both() -> None:
     assert (call.outcome, call.answered_by, call.ended_by) == ("answered", "101", "101")
 
 
+def test_a_choice_shows_as_extension_of_the_menu_where_digits_write_no_row() -> None:
+    call = tell(
+        """
+        0.0 trunka start 5551800@from-trunka num=5145550001
+        0.0 trunka goto s@ivr-2
+        0.0 trunka answer
+        1.0 trunka goto 3@ivr-2
+        1.0 trunka app Dial PJSIP/101,8
+        1.0 101    start
+        2.0 101    hang 0
+        2.0 trunka hang 16 dialplan/builtin NOANSWER
+        2.0 trunka retire
+        """
+    )
+    assert call.ivr is not None
+    assert (call.ivr.name, call.ivr.choices, call.outcome) == ("ivr-2", ("3",), "no_answer")
+
+
 FORWARD = """
 0.0 trunka start 5551000@from-trunka num=5145550001
 0.0 trunka goto 101@from-internal

@@ -2,14 +2,15 @@
 
 - Seen by the application on the channel's rows, menus also by the name of their context: `apps=` of cel.conf may leave
   every APP row out (call semantics §1.2).
-- Chosen digits need DTMF rows (Asterisk 20.16, 21.11, 22.6 and newer); without them a menu has no choices.
+- Chosen digits need DTMF rows (Asterisk 20.16, 21.11, 22.6 and newer); without them a choice is known only where the
+  menu's own context shows it as extension on some row.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 
-from asterisk_connector.assembly.channels import Channel
+from asterisk_connector.assembly.channels import NOWHERE, Channel
 from asterisk_connector.assembly.interpret import ROOMS
 from asterisk_connector.assembly.parties import Cast
 from asterisk_connector.call import Conference, Ivr, Voicemail
@@ -37,6 +38,8 @@ def menu(channel: Channel, plan: Plan) -> Ivr | None:
         pressed = "".join(digit for at, digit in channel.digits if since <= at <= until)
         if pressed:
             choices.append(pressed)
+    if not channel.digits:
+        choices = [exten for _, exten, context in places[1:] if plan.ivr(context) and exten not in NOWHERE]
     return Ivr(windows[0][2] or None, tuple(choices))
 
 
