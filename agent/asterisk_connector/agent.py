@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from asterisk_connector import parts
 from asterisk_connector.assembler import Assembler
@@ -20,11 +22,15 @@ from asterisk_connector.delivery.courier import Courier
 from asterisk_connector.notices import ClockStepped, ConfigReloaded, Notify
 from asterisk_connector.reader import Reader
 from asterisk_connector.sinks.base import Sink
-from asterisk_connector.sources.base import Source
+from asterisk_connector.sources.base import FetchesCdr, Source
 from asterisk_connector.store.store import Store
 from asterisk_connector.supervise import STUCK_SECONDS, Worker
 
+if TYPE_CHECKING:
+    from asterisk_connector.manager import Manager
+
 DRAIN_SECONDS = 8.0
+_MANAGER = "manager"
 _READING_ENDS_WITHIN = 2.0
 _KEEPING_INTERVAL = 60.0
 _SLEW = 0.5
@@ -43,13 +49,14 @@ class Agent:
         self._readers: dict[str, Reader] = {}
         self._couriers: dict[str, Courier] = {}
         self._made_of: dict[str, object] = {}
+        self._manager: Manager | None = None
         self._keeper: Worker
         self._nudge = threading.Event()
         self._stepped_at: float | None = None
 
     def start(self) -> None:
         """Opens the state and begins to work."""
-        sinks = parts.sinks(self.settings, self._clock)
+        sinks = parts.sinks(self.settings, self._clock, self._notify)
         sources = parts.sources(self.settings, self._clock, self._notify)
         built_sinks = {name: planned.build() for name, planned in sinks.items()}
         built_sources = {name: planned.build() for name, planned in sources.items()}
@@ -57,13 +64,18 @@ class Agent:
         self.store = Store.open(
             self.settings.store.directory, clock=self._clock, notify=self._notify, limits=parts.limits(self.settings)
         )
-        self._made_of = parts.made_of(sinks) | parts.made_of(sources)
+        manager = parts.manager(self.settings, self._clock, self._notify)
+        self._made_of = parts.made_of(sinks) | parts.made_of(sources) | _made_of(manager)
         for sink in built_sinks.values():
             self._start_courier(sink)
-        self.assembler = Assembler(self.store, rules, owed=self._owed, clock=self._clock, notify=self._notify)
+        self.assembler = Assembler(
+            self.store, rules, owed=self._owed, ended=self._ended, clock=self._clock, notify=self._notify
+        )
         self.assembler.worker.start()
         for source in built_sources.values():
             self._start_reader(source)
+        if manager is not None:
+            self._start_manager(manager.build())
         self._nudge.clear()
         self._keeper = Worker("keeper", self._keep, wake=self._nudge.set, clock=self._clock, notify=self._notify)
         self._keeper.start()
@@ -71,6 +83,7 @@ class Agent:
     def stop(self, deadline: float = DRAIN_SECONDS) -> None:
         """Ends within about `deadline` seconds."""
         until = self._clock.monotonic() + deadline
+        self._stop_manager(deadline / 2)
         workers = self._workers()
         for worker in workers:
             worker.stop()
@@ -91,9 +104,10 @@ class Agent:
             self.start()
             self._notify(ConfigReloaded(("everything",)))
             return
-        sinks = parts.sinks(settings, self._clock)
+        sinks = parts.sinks(settings, self._clock, self._notify)
         sources = parts.sources(settings, self._clock, self._notify)
-        planned = parts.made_of(sinks) | parts.made_of(sources)
+        manager = parts.manager(settings, self._clock, self._notify)
+        planned = parts.made_of(sinks) | parts.made_of(sources) | _made_of(manager)
         changed = sorted(name for name in {*planned, *self._made_of} if planned.get(name) != self._made_of.get(name))
         new_sinks = [plan.build() for name, plan in sinks.items() if name in changed]
         new_sources = [plan.build() for name, plan in sources.items() if name in changed]
@@ -111,6 +125,10 @@ class Agent:
             self._start_courier(sink)
         for source in new_sources:
             self._start_reader(source)
+        if _MANAGER in changed:
+            self._stop_manager(DRAIN_SECONDS)
+            if manager is not None:
+                self._start_manager(manager.build())
         for courier in self._couriers.values():
             courier.resume()
         self._notify(ConfigReloaded(tuple(changed)))
@@ -138,7 +156,8 @@ class Agent:
         return f"state cannot be written, reading pauses; {said}" if self.store.blocked else said
 
     def _workers(self) -> list[Worker]:
-        return [*(reader.worker for reader in self._readers.values()), self.assembler.worker, self._keeper]
+        manager = [] if self._manager is None else self._manager.workers
+        return [*(reader.worker for reader in self._readers.values()), *manager, self.assembler.worker, self._keeper]
 
     def _start_courier(self, sink: Sink) -> None:
         policy = parts.courier_policy(self.settings, sink.name)
@@ -150,6 +169,27 @@ class Agent:
         reader = Reader(source, self.store, touched=self.assembler.touched, clock=self._clock, notify=self._notify)
         self._readers[source.name] = reader
         reader.worker.start()
+
+    def _start_manager(self, manager: Manager) -> None:
+        self._manager = manager
+        if manager.source is not None:
+            self._start_reader(manager.source)
+        manager.start()
+
+    def _stop_manager(self, deadline: float) -> None:
+        manager, self._manager = self._manager, None
+        if manager is None:
+            return
+        manager.stop(deadline)
+        if manager.source is not None and (reader := self._readers.pop(manager.source.name, None)):
+            reader.worker.stop()
+            reader.worker.join(_READING_ENDS_WITHIN)
+
+    def _ended(self, uniqueids: Sequence[str]) -> None:
+        """Channels have ended: their CDR rows are asked for at once instead of at the next poll."""
+        for reader in list(self._readers.values()):
+            if isinstance(reader.source, FetchesCdr):
+                reader.source.fetch(uniqueids)
 
     def _owed(self) -> None:
         for courier in list(self._couriers.values()):
@@ -174,3 +214,7 @@ class Agent:
         elif self._clock.monotonic() - self._stepped_at > _STEP_ADOPTED_AFTER:
             self._clock.resync()
             self._stepped_at = None
+
+
+def _made_of(manager: parts.Planned[Manager] | None) -> dict[str, object]:
+    return {} if manager is None else {_MANAGER: manager.made_of}

@@ -88,12 +88,25 @@ class _Look:
 
 
 class Assembler:
-    """Looks at open calls. `owed` is called after something new is owed to the sinks."""
+    """Looks at open calls.
 
-    def __init__(self, store: Store, rules: Rules, *, owed: Callable[[], None], clock: Clock, notify: Notify) -> None:
+    `owed` is called after something new is owed to the sinks, `ended` with the uniqueids of calls that seem to be over.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules,
+        *,
+        owed: Callable[[], None],
+        clock: Clock,
+        notify: Notify,
+        ended: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> None:
         self.rules = rules
         self._store = store
         self._owed = owed
+        self._ended = ended
         self._clock = clock
         self._notify = notify
         self._batches: queue.Queue[Appended | None] = queue.Queue(_BATCHES_WAITING)
@@ -181,6 +194,9 @@ class Assembler:
         merged = {into for _, into in appended.merged}
         new = set(appended.new)
         now = self._clock.now()
+        ended = [r.uniqueid for rs in appended.touched.values() for r in rs if _is(r, "CHAN_END")]
+        if ended:
+            self._ended(ended)
         for call, records in appended.touched.items():
             known = self._open.get(call)
             if known is None and (call not in new or call in merged):
@@ -190,7 +206,7 @@ class Assembler:
                 known = self._open[call] = _Open(self.rules.progress(), update_at=self._first_update(now))
             for record in records:
                 known.progress.observe(record, now)
-                if isinstance(record, CelEvent) and record.type == "CHAN_START":
+                if _is(record, "CHAN_START"):
                     self._restarts.observe(record.uniqueid, now)
             if self.rules.shipping.mode == "progressive":
                 known.update_at = min(known.update_at or now, max(now, known.looked_at + _LOOKS_APART))
@@ -304,6 +320,10 @@ class Assembler:
             verdict.reason if verdict.ended and not verdict.complete else None,
             None if verdict.ended else now,
         )
+
+
+def _is(record: Record, event: str) -> bool:
+    return isinstance(record, CelEvent) and record.type == event
 
 
 def _unchanged(known: KnownCall, last: int, state: str) -> Settlement:

@@ -22,7 +22,7 @@ from asterisk_connector.call import Call
 from asterisk_connector.clock import Clock
 from asterisk_connector.config import rooms
 from asterisk_connector.config.model import Settings
-from asterisk_connector.config.sources import CelCsv, Recordings, Upload
+from asterisk_connector.config.sources import CelCsv, CelTable, Recordings, Table, Upload
 from asterisk_connector.delivery.courier import CourierPolicy
 from asterisk_connector.delivery.retry import RetryPolicy
 from asterisk_connector.delivery.shipping import ShippingPolicy
@@ -41,10 +41,14 @@ from asterisk_connector.sources.tables.zones import host_zone
 from asterisk_connector.store.words import Limits
 
 if TYPE_CHECKING:
+    from asterisk_connector.manager import Manager
     from asterisk_connector.sources.csv.dialect import Dialect
     from asterisk_connector.sources.csv.mapping import Mapping as CelMapping
 
 T = TypeVar("T")
+
+
+_KAFKA_WORKERS = 8
 
 
 class Planned(NamedTuple, Generic[T]):
@@ -71,12 +75,17 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def sinks(settings: Settings, clock: Clock) -> dict[str, Planned[Sink]]:
+def sinks(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Planned[Sink]]:
     """Where calls go, by name."""
     planned: dict[str, Planned[Sink]] = {}
     if settings.api is not None:
         made_of = (settings.api, settings.host, settings.shipping.retry_for)
         planned["call_api"] = Planned(made_of, lambda: _call_api(settings, clock))
+    if settings.calls.kafka is not None:
+        connection = settings.kafka.connections.get(settings.calls.kafka.connection)
+        planned["kafka_calls"] = Planned(
+            (settings.calls.kafka, connection), lambda: _kafka_calls(settings, clock, notify)
+        )
     if settings.calls.file is not None:
         planned["calls_file"] = Planned(settings.calls.file, lambda: _calls_file(settings))
     return planned
@@ -87,7 +96,7 @@ def courier_policy(settings: Settings, sink: str) -> CourierPolicy:
     retry = RetryPolicy(give_up_after=settings.shipping.retry_for)
     if sink == "call_api" and settings.api is not None:
         return CourierPolicy(workers=settings.api.workers, max_rate=settings.api.max_rate, retry=retry)
-    return CourierPolicy(workers=1, max_rate=0.0, retry=retry)
+    return CourierPolicy(workers=1 if sink == "calls_file" else _KAFKA_WORKERS, max_rate=0.0, retry=retry)
 
 
 def sources(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Planned[Source]]:
@@ -96,11 +105,24 @@ def sources(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Plann
     for file in settings.sources.cel_csv:
         name = f"cel_csv:{file.path}"
         planned[name] = Planned((file, settings.start_at), partial(_cel_csv, name, file, settings, clock, notify))
+    for kind, table in (("cel_table", settings.sources.cel_table), ("cdr_table", settings.sources.cdr_table)):
+        if table is not None:
+            name = f"{kind}:{table.database}.{table.table}"
+            planned[name] = Planned((table, settings.start_at), partial(_table, name, table, settings, clock, notify))
     recordings = settings.sources.recordings
     if recordings is not None and recordings.paths:
         seen = dataclasses.replace(recordings, upload=Upload(), table=None, patterns=())
         planned["recordings"] = Planned(seen, partial(_recordings, seen, clock, notify))
     return planned
+
+
+def manager(settings: Settings, clock: Clock, notify: Notify) -> Planned[Manager] | None:
+    """The manager session, where something is read from it."""
+    reads_cel = settings.sources.cel_ami is not None and settings.sources.cel_ami.enabled
+    if settings.ami is None or not (reads_cel or settings.events is not None):
+        return None
+    made_of = (settings.ami, settings.events, settings.kafka, settings.sources.cel_ami)
+    return Planned(made_of, lambda: _manager(settings, reads_cel, clock, notify))
 
 
 def rules_made_of(settings: Settings) -> object:
@@ -113,7 +135,7 @@ def rules_made_of(settings: Settings) -> object:
         settings.numbers,
         settings.tenants,
         settings.sources.recordings,
-        settings.api is not None,
+        *sink_names(settings),
     )
 
 
@@ -158,7 +180,7 @@ def steps(settings: Settings) -> tuple[Step, ...]:
 
 def sink_names(settings: Settings) -> list[str]:
     """The sinks that are owed every call."""
-    wanted = {"call_api": settings.api, "calls_file": settings.calls.file}
+    wanted = {"call_api": settings.api, "kafka_calls": settings.calls.kafka, "calls_file": settings.calls.file}
     return [name for name, section in wanted.items() if section is not None]
 
 
@@ -255,6 +277,45 @@ def _recordings(recordings: Recordings, clock: Clock, notify: Notify) -> Source:
         max_age=recordings.max_age,
         poll=recordings.poll,
     )
+
+
+def _kafka_calls(settings: Settings, clock: Clock, notify: Notify) -> Sink:
+    from asterisk_connector.config.publishing import kafka_properties
+    from asterisk_connector.sinks.kafka_calls import KafkaCalls
+
+    topic = settings.calls.kafka
+    assert topic is not None
+    properties = kafka_properties(settings.kafka.connections[topic.connection])
+    return KafkaCalls(topic.topic, properties, topic.connection, clock=clock, notify=notify)
+
+
+def _table(name: str, table: Table, settings: Settings, clock: Clock, notify: Notify) -> Source:
+    from asterisk_connector.sources.cdr_table import CdrTableSource
+    from asterisk_connector.sources.cel_table import CelTableSource
+
+    make = CelTableSource if isinstance(table, CelTable) else CdrTableSource
+    server, polling = rooms.table_server(table), rooms.table_polling(table, settings.start_at)
+    return make(name, server, polling, clock=clock, notify=notify)
+
+
+def _manager(settings: Settings, reads_cel: bool, clock: Clock, notify: Notify) -> Manager:
+    from asterisk_connector.config import publishing
+    from asterisk_connector.manager import Manager
+    from asterisk_connector.relay.relay import Relay
+    from asterisk_connector.sources.cel_ami import CelAmi
+
+    assert settings.ami is not None
+    session = publishing.ami_session(
+        settings.ami, hide_own_login=settings.events is not None and settings.events.hide_own_login
+    )
+    relay = None
+    if settings.events is not None:
+        journal = settings.store.directory / "ami.db"
+        relay = Relay(publishing.relay(settings), journal, clock=clock, notify=notify)
+    source = None
+    if reads_cel:
+        source = CelAmi(f"cel_ami:{session.host}:{session.port}", clock=clock, notify=notify, zone=host_zone())
+    return Manager(session, relay, source, clock=clock, notify=notify)
 
 
 def _calls_file(settings: Settings) -> Sink:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from asterisk_connector.config.model import Settings
+from asterisk_connector.config.sources import Table
 from asterisk_connector.enrichment.attach_recordings import RecordingRules
 from asterisk_connector.enrichment.file_names import NameRules
 from asterisk_connector.enrichment.numbers import NumberRules
 from asterisk_connector.enrichment.tenant import TenantPattern, TenantRules
 from asterisk_connector.plan import Plan
+from asterisk_connector.sources.tables.database import Server, Tls
+from asterisk_connector.sources.tables.poller import Polling
 
 
 def plan(settings: Settings) -> Plan:
@@ -56,4 +60,35 @@ def tenant_rules(settings: Settings) -> TenantRules:
         known_trunks=given.known_trunks,
         from_contexts=given.from_contexts,
         numbers=number_rules(settings),
+    )
+
+
+def table_server(table: Table) -> Server:
+    """Where the database of a table is."""
+    tls = table.tls
+    return Server(
+        driver=table.driver,
+        database=table.database,
+        user=table.user,
+        password=table.password.reveal() if table.password is not None else "",
+        host=table.host,
+        port=table.port,
+        socket=str(table.socket or ""),
+        tls=None if tls is None else Tls(*(str(file or "") for file in (tls.ca_file, tls.cert_file, tls.key_file))),
+        connect_timeout=table.connect_timeout,
+        statement_timeout=table.statement_timeout,
+    )
+
+
+def table_polling(table: Table, start_at: str | timedelta) -> Polling:
+    """How it is polled."""
+    return Polling(
+        table=table.table,
+        columns=table.columns,
+        zone=ZoneInfo(table.zone) if table.zone else None,
+        start_at=start_at,
+        poll_interval=table.poll_interval,
+        page=table.page,
+        longest_call=table.longest_call,
+        batch_time=table.batch_time,
     )

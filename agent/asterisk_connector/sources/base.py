@@ -12,7 +12,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 from asterisk_connector.records import Batch
 
@@ -34,3 +35,11 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Gives everything back; `open` may follow."""
+
+
+@runtime_checkable
+class FetchesCdr(Protocol):
+    """A source that can be asked for the CDR rows of channels that have ended."""
+
+    def fetch(self, uniqueids: Iterable[str]) -> None:
+        """They come out of `read` as soon as they are there; safe from any thread."""
