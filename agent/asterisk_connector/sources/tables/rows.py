@@ -34,15 +34,18 @@ class Reader:
     def __init__(self, fields: Sequence[str], columns: Columns) -> None:
         self._at = {f: i for i, f in enumerate(fields)}
         self._columns = columns
-        self._identity = [self._at[f] for f in columns.layout.identity if f in self._at]
+        self._identity = [(self._at[f], f + "=") for f in columns.layout.identity if f in self._at]
         self._uniqueid = self._at.get("uniqueid")
         self._time = self._at[columns.layout.time]
         self.needs_zone = any(c.kind in {"local", "text"} for f, c in columns.fields.items() if f in _TIMES)
         """Whether any time column leaves its zone open."""
 
     def digest(self, row: Row) -> int:
-        """64 bits over what the row says."""
-        text = _SEPARATOR.join([row[i] or "" for i in self._identity])
+        """64 bits over what the row says.
+
+        Nothing and zero do not count, so that a column added to the table leaves the rows it had the same.
+        """
+        text = _SEPARATOR.join([name + value for i, name in self._identity if (value := row[i]) and value != "0"])
         return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
     def sample(self, row: Row) -> Sample | None:
