@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -209,6 +210,61 @@ def test_27_killed_with_a_backlog_nothing_that_was_journalled_is_lost(
     relay.stop()
 
 
+def outage_with_a_kill(
+    ami: FakeAmi, brokers: str, path: Path, seconds: int, up: Callable[[], None], read: Callable[[], list[Message]]
+) -> None:
+    """Kafka is down for `seconds` at 2,000 events/s, the relay is killed in the middle and started again at once."""
+    rate = 2000
+    command = [sys.executable, "-m", "tests.kit.relay", str(ami.port), brokers, TOPIC, str(path)]
+    environment = {**os.environ, "PYTHONPATH": "agent:."}
+    process = subprocess.Popen(command, env=environment)
+    until(lambda: ami.sessions, 20, "a session")
+    sent, began, killed = 0, time.monotonic(), False
+    at_kill: set[int] = set()
+    while sent < rate * seconds:
+        due = min(int((time.monotonic() - began) * rate), rate * seconds) - sent
+        if due and ami.sessions:
+            ami.say(b"".join(event(n, 200) for n in range(sent, sent + due)))
+        sent += due
+        if not killed and sent > rate * seconds // 2:
+            killed = True
+            process.kill()
+            process.wait()
+            ami.drop()
+            at_kill = _journalled(path)
+            process = subprocess.Popen(command, env=environment)
+        time.sleep(0.005)
+    assert at_kill
+    up()
+    found: dict[bytes | None, list[int]] = {}
+
+    def everything() -> bool:
+        nonlocal found
+        found = order_per_key(read())
+        return max((order[-1] for order in found.values()), default=0) == sent - 1
+
+    until(everything, 300, "the last event in Kafka")
+    process.kill()
+    process.wait()
+    arrived = sorted(n for order in found.values() for n in order)
+    assert at_kill <= set(arrived)
+    holes = [(before, after) for before, after in itertools.pairwise(arrived) if after != before + 1]
+    assert len(holes) <= 1, "only the time between kill and new session is missing"
+    assert arrived[0] == 0
+    for key, order in found.items():
+        assert order == sorted(order), key
+
+
+@pytest.mark.slow
+def test_f43_an_outage_at_2000_events_a_second_with_a_kill_in_the_middle_loses_nothing(
+    ami: FakeAmi, kafka: MockKafka, tmp_path: Path
+) -> None:
+    kafka.create(TOPIC, 4)
+    kafka.down()
+    path = tmp_path / "ami.db"
+    outage_with_a_kill(ami, kafka.brokers, path, 15, kafka.up, lambda: kafka.consume(TOPIC, 1))
+
+
 def test_31_a_record_that_is_too_large_is_refused_and_its_neighbours_go_on(
     ami: FakeAmi, kafka: MockKafka, start: Start
 ) -> None:
@@ -288,7 +344,7 @@ def test_28_on_a_full_disk_reading_goes_on_and_everything_is_kept_when_it_is_fre
     assert not relay.told(EventsDropped)
 
 
-def test_33_and_f44_a_kafka_that_hangs_discards_nothing(ami: FakeAmi, kafka: MockKafka, start: Start) -> None:
+def test_f44_a_kafka_that_hangs_discards_nothing(ami: FakeAmi, kafka: MockKafka, start: Start) -> None:
     relay = start(properties={"request.timeout.ms": 300, "socket.timeout.ms": 1000})
     ami.say(event(0))
     until(lambda: relay.published == 1)

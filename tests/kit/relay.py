@@ -38,6 +38,8 @@ class Relay:
         limits: Limits | None = None,
         ping: float = 15.0,
         window: int = 10_000,
+        host: str = "127.0.0.1",
+        account: Account | None = None,
     ) -> None:
         self.notices: list[Notice] = []
         clock, notify = SystemClock(), self.notices.append
@@ -65,9 +67,9 @@ class Relay:
         self.journal, self.publisher = self._relay.journal, self._relay.publisher
         self.session = Session(
             Settings(
-                host="127.0.0.1",
+                host=host,
                 port=ami_port,
-                account=Account(user="agent", secret="secret"),
+                account=account or Account(user="agent", secret="secret"),
                 ping_interval=ping,
                 ping_timeout=ping,
             ),

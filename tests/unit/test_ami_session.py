@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from asterisk_connector.ami.connection import Tls
-from asterisk_connector.ami.handshake import Account, Answers
+from asterisk_connector.ami.handshake import Account, Answers, Handshake
 from asterisk_connector.ami.reconnect import Reconnect
 from asterisk_connector.ami.session import Alive, Item, Learned, Lost, Opened, Read, Session, Settings
+from asterisk_connector.ami.wire import Response
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.errors import Misconfigured
 from asterisk_connector.notices import AmiConnected, AmiDamaged, AmiLost, AmiUnavailable, Notice
@@ -181,6 +182,17 @@ def test_05_a_quiet_asterisk_that_answers_pings_stays_connected(ami: FakeAmi, li
     assert ami.accepted == 1
     assert not listener.of(Lost)
     assert listener.of(Alive)[-1].calls == 7
+
+
+def test_04_pings_leave_nothing_behind_answered_or_not() -> None:
+    handshake = Handshake(Account(user="a", secret="b", md5=False), "tag")
+    handshake.take(Response(b"Response: Success\r\nActionID: tag-1\r\n\r\n"))
+    for n in range(10_000):
+        handshake.ping()
+        handshake.send = b""
+        if n % 2:
+            handshake.take(Response(b"Response: Success\r\nPing: Pong\r\n\r\n"))
+    assert len(handshake._asked) <= 2
 
 
 def test_06_a_wrong_secret_waits_half_a_minute_and_says_what_to_compare(ami: FakeAmi, listener: Listener) -> None:
@@ -390,6 +402,17 @@ def test_36_a_certificate_that_is_not_accepted_is_the_operators_matter(
     assert notice.hint
     assert notice.retry_in >= 30.0
     assert not listener.told(AmiConnected)
+    ami.close()
+
+
+def test_36_a_renewed_certificate_is_taken_as_soon_as_it_is_accepted(
+    certificate: tuple[Path, ssl.SSLContext], listener: Listener
+) -> None:
+    ami = FakeAmi(tls=certificate[1])
+    session = listener.start(ami, tls=Tls(ca_file=certificate[0], server_name="pbx.example"))
+    ami.wait_for(lambda: session.connected)
+    ami.drop()
+    ami.wait_for(lambda: len(listener.of(Opened)) == 2)
     ami.close()
 
 

@@ -96,7 +96,7 @@ def test_a_real_session_gives_the_bytes_of_the_reference_derivation(identity: Id
         "not-a-line",
     ],
 )
-def test_edges_of_the_module(lines: bytes, expected: str) -> None:
+def test_10_edges_of_the_module(lines: bytes, expected: str) -> None:
     assert members(lines) == expected
     assert Encoder().encode(HEAD + lines + b"\r\n", AT, PBX).value == reference_json(HEAD + lines + b"\r\n", PBX)
 

@@ -159,6 +159,15 @@ def test_19_and_51_beyond_its_memory_the_oldest_go_counted_and_told(bench: Bench
     assert {identity.entity_id for identity, _ in bench.records()[1:]} == {"52:54:00:ab:cd:ef"}
 
 
+def test_42_a_clock_set_back_gives_no_negative_gap(bench: Bench) -> None:
+    bench.recorder.receive(
+        [Opened(100 * SECOND, "p", ANSWERS), Lost(110 * SECOND, "eof"), Opened(50 * SECOND, "p", ANSWERS)]
+    )
+    bench.recorder.close()
+    (gap,) = bench.events()
+    assert gap["Seconds"] == "0.000"
+
+
 def test_18_a_poisoned_event_is_told_and_its_neighbours_go_on(bench: Bench) -> None:
     bench.recorder.receive([Read(1, event("A")), Read(2, b"Event: without an end"), Read(3, event("B"))])
     bench.recorder.close()
