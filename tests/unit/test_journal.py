@@ -25,15 +25,20 @@ def told(clock: FakeClock, *heard: notices.Notice | Sentence, level: int = INFO)
 
 def example(kind: type[notices.Notice]) -> notices.Notice:
     values: dict[str, object] = {
-        "str": "x", "int": 3, "float": 1.5, "bool": True, "bool | None": True, "int | None": 7, "float | None": 2.5, "str | None": "y", "tuple[str, ...]": ("a",),
-        "BaseException": ValueError("boom"),
+        "str": "x", "int": 3, "float": 1.5, "bool": True, "tuple[str, ...]": ("a",), "BaseException": OSError("boom"),
+        "str | None": "y", "int | None": 7, "float | None": 2.5, "bool | None": True,
     }  # fmt: skip
     return kind(**{f.name: values[str(f.type)] for f in dataclasses.fields(kind)})
 
 
-@pytest.mark.parametrize("kind", notices.Notice.__subclasses__(), ids=lambda k: k.__name__)
-def test_every_notice_can_be_said(kind: type[notices.Notice]) -> None:
+KINDS = [k for k in vars(notices).values() if isinstance(k, type) and issubclass(k, notices.Notice)][1:]
+COUNTED = {"RowsRead", "CallOpened", "EventsJournalled", "EventsPublished"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_every_notice_that_is_not_only_counted_is_said(kind: type[notices.Notice]) -> None:
     sentence = say(example(kind))
+    assert (sentence is None) == (kind.__name__ in COUNTED)
     if sentence is not None:
         assert sentence.text
         assert sentence.priority <= DEBUG

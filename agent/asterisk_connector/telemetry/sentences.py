@@ -18,6 +18,8 @@ from asterisk_connector.notices import Notice
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 """Priorities of syslog(3)."""
 
+_LOGGING_ERROR = 40
+
 LEVELS = {"error": ERROR, "warning": WARNING, "info": INFO, "debug": DEBUG}
 """The configuration's `log.level`: the least important priority that is told."""
 
@@ -174,6 +176,69 @@ def _clock_stepped(x: n.ClockStepped) -> Sentence:
     return Sentence(WARNING, f"the clock of this host was stepped by {x.seconds:+.1f} s", {}, "clock")
 
 
+def _ami_connected(x: n.AmiConnected) -> Sentence:
+    version = f", Asterisk {x.asterisk_version}" if x.asterisk_version else ""
+    return Sentence(INFO, f"manager session with {x.peer} stands{version}", {"AMI_PEER": x.peer})
+
+
+def _ami_lost(x: n.AmiLost) -> Sentence:
+    text = f"manager session with {x.peer} is over after {x.lasted:.0f} s: {x.reason}; next try in {x.retry_in:.1f} s"
+    return Sentence(WARNING, text, {"AMI_PEER": x.peer}, f"ami-lost:{x.reason}")
+
+
+def _ami_unavailable(x: n.AmiUnavailable) -> Sentence:
+    text = _with_hint(f"no manager session with {x.peer}: {x.reason}; next try in {x.retry_in:.0f} s", x.hint)
+    return Sentence(ERROR if x.hint else WARNING, text, {"AMI_PEER": x.peer}, f"ami-unavailable:{x.reason}")
+
+
+def _ami_damaged(x: n.AmiDamaged) -> Sentence:
+    text = f"{x.size} bytes of the manager session with {x.peer} were no whole message ({x.reason})"
+    return Sentence(WARNING, text, {"AMI_PEER": x.peer}, f"ami-damaged:{x.reason}")
+
+
+def _ami_gap(x: n.AmiGap) -> Sentence:
+    seconds = (x.end - x.start) / 1_000_000
+    more = ", Asterisk was started anew" if x.restarted else ""
+    return Sentence(WARNING, f"no manager session for {seconds:.1f} s ({x.reason}{more}); events of that time are lost")
+
+
+def _events_dropped(x: n.EventsDropped) -> Sentence:
+    return Sentence(ERROR, f"{x.events} AMI events were dropped by {x.where}: {x.reason}", {}, f"dropped:{x.where}")
+
+
+def _event_refused(x: n.EventRefused) -> Sentence:
+    text = f"Kafka topic {x.topic} will never take one {x.type} event of {x.size} bytes: {x.reason}; it is kept apart"
+    return Sentence(ERROR, text, {}, f"refused:{x.topic}:{x.reason}")
+
+
+def _publishing_paused(x: n.PublishingPaused) -> Sentence:
+    text = _with_hint(f"nothing reaches Kafka topic {x.topic}: {x.reason}; events are kept in the journal", x.hint)
+    return Sentence(ERROR if x.hint else WARNING, text, {}, f"paused:{x.topic}:{x.reason}")
+
+
+def _publishing_resumed(x: n.PublishingResumed) -> Sentence:
+    return Sentence(NOTICE, f"Kafka topic {x.topic} takes events again after {x.paused:.0f} s")
+
+
+def _kafka_said(x: n.KafkaSaid) -> Sentence:
+    text = f"librdkafka ({x.connection}): {x.facility}: {x.text}"
+    return Sentence(DEBUG if x.level < _LOGGING_ERROR else INFO, text, {}, f"rdkafka:{x.connection}:{x.facility}")
+
+
+def _table_restarted(x: n.TableRestarted) -> Sentence:
+    text = f"table {x.table} was truncated, restored or swapped; it is read again so that nothing new in it is missed"
+    return Sentence(WARNING, text, {"SOURCE": x.source})
+
+
+def _zone_doubtful(x: n.ZoneDoubtful) -> Sentence:
+    text = _with_hint(f"times of {x.source} do not agree with their uniqueids in {x.used}, but in {x.likely}", x.hint)
+    return Sentence(WARNING, text, {"SOURCE": x.source}, f"zone:{x.source}")
+
+
+def _cel_unseen(x: n.CelUnseen) -> Sentence:
+    return Sentence(WARNING, _with_hint(f"CEL over AMI: {x.reason}", x.hint), {}, "cel-unseen")
+
+
 _TELLINGS: dict[type[Notice], Callable[[Any], Sentence]] = {
     n.SourceOpened: _source_opened,
     n.SourceFailed: _source_failed,
@@ -201,4 +266,17 @@ _TELLINGS: dict[type[Notice], Callable[[Any], Sentence]] = {
     n.ConfigRefused: _config_refused,
     n.WorkerFailed: _worker_failed,
     n.ClockStepped: _clock_stepped,
+    n.AmiConnected: _ami_connected,
+    n.AmiLost: _ami_lost,
+    n.AmiUnavailable: _ami_unavailable,
+    n.AmiDamaged: _ami_damaged,
+    n.AmiGap: _ami_gap,
+    n.EventsDropped: _events_dropped,
+    n.EventRefused: _event_refused,
+    n.PublishingPaused: _publishing_paused,
+    n.PublishingResumed: _publishing_resumed,
+    n.KafkaSaid: _kafka_said,
+    n.TableRestarted: _table_restarted,
+    n.ZoneDoubtful: _zone_doubtful,
+    n.CelUnseen: _cel_unseen,
 }
