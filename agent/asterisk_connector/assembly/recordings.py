@@ -18,7 +18,7 @@ _ONE_SIDE = re.compile(r"[rt]\(([^()]+)\)")
 
 
 def recordings(scene: Scene) -> tuple[Recording, ...]:
-    """Announced ones first, then files, each once."""
+    """Announced ones first, then files; which file is which announced one's is found by enrichment."""
     found: dict[str, Recording] = {}
     for channel in scene.channels.values():
         for since, app, data in channel.apps:
@@ -44,7 +44,7 @@ def recordings(scene: Scene) -> tuple[Recording, ...]:
             file.uniqueid or None,
             "table" if file.origin == "table" else "source",
         )
-    return (*(told for path, told in found.items() if path not in files), *files.values())
+    return (*found.values(), *files.values())
 
 
 def announced(data: str) -> list[str]:
