@@ -2,8 +2,9 @@
 
 - A worker's `round` does a bounded piece of work and returns; it never waits longer than `ROUND_SECONDS`.
 - A worker that has not come round for `STUCK_SECONDS` is stuck; the watchdog is not fed while one is.
-- Transient, Misconfigured and Stopping are part of life and are handled by the worker's owner; anything else is a bug,
-  told as WorkerFailed, and the worker begins anew after a pause that doubles up to a minute.
+- Transient, Misconfigured and Stopping are part of life and are handled by the worker's owner; Corrupt is told by the
+  store and healed by the supervisor. Anything else is a bug, told as WorkerFailed, and the worker begins anew after a
+  pause that doubles up to a minute.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Callable
 
 from asterisk_connector.clock import Clock
-from asterisk_connector.errors import Stopping
+from asterisk_connector.errors import Corrupt, Stopping
 from asterisk_connector.notices import Notify, WorkerFailed
 
 ROUND_SECONDS = 10.0
@@ -97,6 +98,8 @@ class Worker:
                         pause = 1.0
                 except Stopping:
                     return
+                except Corrupt:
+                    self.pause(pause)  # the store has told it already and is about to be opened anew
                 except Exception as error:
                     self._notify(WorkerFailed(self.name, f"{type(error).__name__}: {error}", pause, error))
                     self.pause(pause)

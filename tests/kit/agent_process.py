@@ -53,12 +53,16 @@ class AgentProcess:
         Path(path).unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(path)
-            notify.settimeout(30)
+            notify.setblocking(False)
             self.launch(*prefix, notify=path)
-            told = b""
-            while b"READY=1" not in told:
-                assert self.running, f"the agent ended before it was ready:\n{self.said}"
-                told = notify.recv(4096)
+            until(lambda: self._told_ready(notify), 30, f"READY=1 from the agent, which said:\n{self.said}")
+
+    def _told_ready(self, notify: socket.socket) -> bool:
+        assert self.running, f"the agent ended before it was ready:\n{self.said}"
+        try:
+            return b"READY=1" in notify.recv(4096)
+        except BlockingIOError:
+            return False
 
     def launch(self, *prefix: str, notify: str = "") -> None:
         """Starts it without waiting."""

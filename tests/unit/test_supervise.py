@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 
 from asterisk_connector.clock import SystemClock
-from asterisk_connector.errors import Stopping
+from asterisk_connector.errors import Corrupt, Stopping
 from asterisk_connector.notices import Notice, WorkerFailed
 from asterisk_connector.supervise import Worker
 from tests.kit.wait import until
@@ -57,5 +57,21 @@ def test_stopping_inside_a_round_ends_the_thread_quietly() -> None:
 
     worker = Worker("w", round_, wake=lambda: None, clock=SystemClock(), notify=heard.append)
     worker.start()
+    assert worker.join(5)
+    assert heard == []
+
+
+def test_damaged_state_is_not_told_as_an_error_nobody_expected() -> None:
+    heard: list[Notice] = []
+    rounds: list[int] = []
+
+    def round_() -> None:
+        rounds.append(1)
+        raise Corrupt("calls.db was deleted")
+
+    worker = Worker("w", round_, wake=lambda: None, clock=SystemClock(), notify=heard.append)
+    worker.start()
+    until(lambda: len(rounds) >= 2, within=5)
+    worker.stop()
     assert worker.join(5)
     assert heard == []
