@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from asterisk_connector.assembly.assemble import assemble
 from asterisk_connector.assembly.connect import connect
-from asterisk_connector.call import Call
+from asterisk_connector.call import Call, document
 from asterisk_connector.records import CelEvent, Record
 from tests.kit.captures import VERSIONS, invalid, load, truths
 
@@ -121,6 +121,56 @@ def test_rows_may_be_missing_and_a_call_remains(case: tuple[str, str], data: st.
 def test_extra_cut_by_a_narrow_column_never_breaks_a_call(case: tuple[str, str], length: int) -> None:
     records = [replace(r, extra=r.extra[: length * 5]) for r in rows(*case) if isinstance(r, CelEvent)]
     assert [c.caller.number for c in tell(records)][:1] == [c.caller.number for c in tell(rows(*case))][:1]
+
+
+JUNK = [
+    "",
+    "x",
+    "Local/",
+    "Local/1@a;1",
+    "Local/1@a;2",
+    "-1",
+    'ü"',
+    ";1",
+    "Queue",
+    "Dial",
+    "ConfBridge",
+    "PJSIP/@",
+    "&&&",
+]
+FACTS = ['{"bridge_id":"x"}', '{"hangupcause":"x"}', '{"bridge_id":', "[]", "{}"]
+TYPES = ["PARK_START", "PARK_END", "PICKUP", "FORWARD", "BLINDTRANSFER", "ATTENDEDTRANSFER", "STREAM_BEGIN", "NEW"]
+DAMAGE = st.tuples(
+    st.integers(0, 10_000),
+    st.one_of(
+        st.fixed_dictionaries({"uniqueid": st.sampled_from(JUNK)}),
+        st.fixed_dictionaries({"linkedid": st.sampled_from(JUNK)}),
+        st.fixed_dictionaries({"channel": st.sampled_from(JUNK)}),
+        st.fixed_dictionaries({"app_name": st.sampled_from(JUNK), "app_data": st.sampled_from(JUNK)}),
+        st.fixed_dictionaries({"exten": st.sampled_from(JUNK), "context": st.sampled_from(JUNK)}),
+        st.fixed_dictionaries({"extra": st.sampled_from(FACTS)}),
+        st.fixed_dictionaries({"type": st.sampled_from(TYPES)}),
+        st.fixed_dictionaries({"at": st.integers(0, 2_000_000_000_000_000)}),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(CASES), st.lists(DAMAGE, max_size=12), st.booleans())
+def test_nonsense_in_rows_is_survived(
+    case: tuple[str, str], damage: list[tuple[int, dict[str, object]]], mixed: bool
+) -> None:
+    records = list(rows(*case))
+    for place, change in damage:
+        row = records[place % len(records)]
+        records[place % len(records)] = replace(row, **change)
+    if mixed:
+        records += rows(*case, "CDR alone")
+    for call in tell(records):
+        document(call)
+        lengths = [call.ring_seconds, call.wait_seconds, call.hold_seconds, call.talk_seconds]
+        lengths += [talk.seconds for talk in call.talk] + [leg.ring_seconds for leg in call.legs]
+        assert all(length is None or length >= 0 for length in lengths)
 
 
 def test_the_order_of_joining_does_not_matter() -> None:

@@ -258,7 +258,7 @@ class _Telling:
                 )
             )
         for park in story.parks:
-            seconds = None if park.until is None else (park.until - park.at) / 1e6
+            seconds = None if park.until is None else max(0, park.until - park.at) / 1e6
             found.append(
                 Transfer("park", park.by_label, story.name(park.parked), park.lot, park.result, park.at, seconds)
             )

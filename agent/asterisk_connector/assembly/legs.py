@@ -37,7 +37,7 @@ def _leg(story: Story, channel: Channel, answers: list[Micros]) -> Leg:
         started_at=channel.started,
         answered_at=channel.answered,
         ended_at=channel.over,
-        ring_seconds=(stop - channel.started) / 1e6 if dialled and stop is not None else None,
+        ring_seconds=max(0, stop - channel.started) / 1e6 if dialled and stop is not None else None,
         result=_result(story, channel, answers),
         cause=channel.cause,
         trunk=channel.endpoint if story.cast.trunk[channel] else None,

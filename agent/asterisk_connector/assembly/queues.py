@@ -83,11 +83,11 @@ def _visit(
         for phone in people:
             phones.append(phone)
             stop = phone.answered if phone.answered is not None else phone.over
-            ring = None if stop is None else (stop - phone.started) / 1e6
+            ring = None if stop is None else max(0, stop - phone.started) / 1e6
             attempts.append(QueueAttempt(cast.label[phone], ring, phone.answered is not None))
         if not people:
             stop = leg.answered if leg.answered is not None else leg.over
-            ring = None if stop is None else (stop - leg.started) / 1e6
+            ring = None if stop is None else max(0, stop - leg.started) / 1e6
             attempts.append(QueueAttempt(leg.endpoint, ring, leg.answered is not None))
     talk = next((c for c in talks if c.begin >= entered and (c.a in phones or c.b in phones)), None)
     left = talk.begin if talk else until
@@ -99,7 +99,7 @@ def _visit(
         result = "abandoned"
     else:
         result = "timeout"
-    wait = None if left is None else (left - entered) / 1e6
+    wait = None if left is None else max(0, left - entered) / 1e6
     told = QueueVisit(data.partition(",")[0] or None, wait, tuple(attempts), result)
     return Visit(channel, entered, left, inferred, phones, told)
 

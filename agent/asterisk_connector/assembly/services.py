@@ -47,7 +47,7 @@ def mailbox(channel: Channel, until: Micros) -> tuple[Voicemail, Micros] | None:
     """The mailbox that took a call, and since when."""
     for since, left, data in channel.app_spans("VoiceMail"):
         box = data.partition(",")[0].partition("&")[0].partition("@")[0]
-        return Voicemail(box or None, ((left if left is not None else until) - since) / 1e6), since
+        return Voicemail(box or None, max(0, (until if left is None else left) - since) / 1e6), since
     return None
 
 

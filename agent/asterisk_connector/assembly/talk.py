@@ -79,7 +79,7 @@ def union(spans: list[tuple[Micros, Micros]]) -> int:
     """The length of time covered by at least one of the spans."""
     total, reached = 0, 0
     for begin, end in sorted(spans):
-        if end > reached:
+        if end > max(begin, reached):
             total += end - max(begin, reached)
             reached = end
     return total
