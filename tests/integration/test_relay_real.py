@@ -165,7 +165,9 @@ def test_f43_ten_minutes_without_kafka_and_a_kill_in_the_middle_lose_nothing(own
     ami = FakeAmi()
 
     def read() -> list[Message]:
-        return [Message(r.partition(), r.offset(), r.key(), r.value(), []) for r in own_kafka.consume(TOPIC, 1, 240)]
+        return [
+            Message(r.partition(), r.offset(), r.key(), r.value(), []) for r in own_kafka.consume(TOPIC, 1_000_000, 240)
+        ]
 
     brokers = own_kafka.client()["bootstrap.servers"]
     outage_with_a_kill(ami, brokers, tmp_path / "ami.db", 600, own_kafka.start, read)
