@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -45,6 +46,8 @@ def replay(files: tuple[Path, ...], config_file: Path | None, zone: str) -> None
         events, set_aside = parse(_bytes(file), zone=clock)
         records.extend(events)
         _complain(file, set_aside)
+        if set_aside and not events:
+            raise click.UsageError(f"{file}: not one CEL event could be found in it")
     for call in calls(records, settings):
         click.echo(msgspec.json.encode(document(call)))
 
@@ -64,7 +67,12 @@ def _bytes(file: Path) -> bytes:
         raw = sys.stdin.buffer.read() if file == _STDIN else file.read_bytes()
     except OSError as error:
         raise Misconfigured(f"{file}: {error.strerror}", "Name a file that exists and that you may read.") from error
-    return gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    try:
+        return gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise Misconfigured(
+            f"{file} is a damaged compressed file: {error}", f"See how far `zcat {file}` comes."
+        ) from error
 
 
 def _zone(name: str) -> ZoneInfo:
