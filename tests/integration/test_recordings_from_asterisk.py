@@ -38,7 +38,7 @@ exten => 655,1,MixMonitor(small/${EPOCH}-s.wav49)
  same => n,Dial(PJSIP/101,8)
 exten => 656,1,MixMonitor(@MONITOR@/${STRFTIME(${EPOCH},,%Y/%m/%d)}/q 'x'\\;touch y\\;$-${EPOCH}.gsm)
  same => n,Dial(PJSIP/101,8)
-exten => 658,1,MixMonitor(raw/${EPOCH}-c.wav,,cd @MONITOR@/raw && cp ${EPOCH}-c.wav ${EPOCH}-c.ulaw && rm ${EPOCH}-c.wav)
+exten => 658,1,MixMonitor(raw/${EPOCH}-c.wav,,cd @MONITOR@/raw && cp ${EPOCH}-c.wav ${EPOCH}-c.ulaw && rm *.wav)
  same => n,Dial(PJSIP/101,8)
 """
 

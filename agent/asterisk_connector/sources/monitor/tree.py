@@ -72,6 +72,11 @@ class _Directory:
         self.refreshed = 0
         self.newest = 0
 
+    @property
+    def deaf(self) -> bool:
+        """Whether changes in it are not told to us, or it could not be listed."""
+        return self.watch is None or self.silent or not self.refreshed
+
 
 class Tree:
     """`wanted` decides by a file's name whether it is told about."""
@@ -224,7 +229,7 @@ class Tree:
             self._look_at_root(root)
         young = self._clock.now() * 1000 - _YOUNG
         for path, known in list(self._directories.items()):
-            if not (everything or known.watch is None or known.silent):
+            if not (everything or known.deaf):
                 continue
             try:
                 changed = os.stat(path).st_mtime_ns  # noqa: PTH116 - thousands of them, and often
@@ -323,7 +328,7 @@ class Tree:
     def _plan(self) -> None:
         """When the next look is due."""
         wait = _SAFETY
-        if any(directory.watch is None or directory.silent for directory in self._directories.values()):
+        if any(directory.deaf for directory in self._directories.values()):
             wait = self._poll
         if len(self._identity) < len(set(self._roots)):
             wait = min(wait, _MISSING)
