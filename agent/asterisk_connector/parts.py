@@ -204,7 +204,7 @@ def _call_api(settings: Settings, clock: Clock) -> Sink:
             total_timeout=api.timeout,
             connections=api.workers,
             ca_file=api.ca_file,
-            proxy=api.proxy,
+            proxy=api.proxy_address(),
         ),
         clock=clock,
     )
