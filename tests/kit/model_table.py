@@ -74,6 +74,7 @@ class ModelTable:
         return self._answer(sorted(found, key=lambda x: x.id)[:limit])
 
     def newest_second(self, up_to: int) -> int | None:
+        self.asked += 1
         return max((x.at for x in self.visible if x.at <= up_to), default=None)
 
     def counts(self, since: int, until: int) -> list[tuple[int, int]]:

@@ -88,7 +88,7 @@ def _columns(columns: Columns, table: str) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"column {columns.time.name} of table {table} keeps whole seconds, so talk times are rounded",
-            f"ALTER TABLE {table} MODIFY {columns.time.name} datetime(6)",
+            "a column with fractions (MySQL datetime(6), PostgreSQL timestamp) keeps microseconds",
         )
 
 
