@@ -99,6 +99,7 @@ class FakeAmi:
             except OSError:
                 return
             self.accepted += 1
+            session.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as Asterisk does
             threading.Thread(target=self._serve, args=(session,), daemon=True).start()
 
     def _serve(self, session: socket.socket) -> None:
