@@ -1,0 +1,205 @@
+"""F22–F27 with real limits and real kills: no recording is missed, none is on two calls, none twice on one."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from asterisk_connector.clock import SystemClock
+from asterisk_connector.notices import Notice, WatchOverflow
+from asterisk_connector.sources.recordings import RecordingsSource
+from tests.kit.agent_process import AgentProcess
+from tests.kit.call_api import CallApi
+from tests.kit.traffic import NumberedCall
+
+CALLS = 150
+
+
+class Pbx:
+    """Writes calls and, when each ends, its recording: named by uniqueid, by a dated folder, or moved afterwards."""
+
+    def __init__(self, home: Path, seconds: float) -> None:
+        self.cel = home / "Master.csv"
+        self.monitor = home / "monitor"
+        self.monitor.mkdir()
+        self.made: dict[str, str] = {}
+        self._pause = seconds / CALLS
+        self._thread = threading.Thread(target=self._write)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        self._thread.join(120)
+        assert not self._thread.is_alive()
+
+    def _write(self) -> None:
+        base = int(time.time())
+        for number in range(CALLS):
+            call = NumberedCall(number, base=base)
+            self._record(number, call.linkedid)
+            with self.cel.open("ab") as file:
+                file.write(b"".join(row + b"\n" for _, row in call.rows()))
+            time.sleep(self._pause)
+
+    def _record(self, number: int, linkedid: str) -> None:
+        folder = self.monitor / f"{number % 50:02d}"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"exten-1-2-{linkedid}.sln"
+        path.write_bytes(bytes(1600 + number))
+        if number % 3 == 0:
+            path = path.rename(folder / f"kept-{linkedid}.sln")
+        self.made[linkedid] = str(path)
+
+
+def agent_for(pbx: Pbx, api: CallApi, home: Path) -> AgentProcess:
+    settings = {
+        "start_at": "beginning",
+        "api": {"url": api.url},
+        "sources": {
+            "cel_csv": [{"path": str(pbx.cel)}],
+            "recordings": {"paths": [str(pbx.monitor)], "settle": "300ms", "poll": "500ms", "extensions": ["sln"]},
+        },
+        "calls": {"settle": "500ms"},
+    }
+    return AgentProcess(home, settings)
+
+
+def judge(pbx: Pbx, api: CallApi, within: float = 40) -> None:
+    """Every call is there, and its last word names its one recording."""
+
+    def told() -> dict[str, list[str]]:
+        calls = dict(api.calls)
+        return {call: [f["file_path"] for f in told.get("recording_files", ())] for call, told in calls.items()}
+
+    def wrong() -> dict[str, tuple[str, list[str] | None]]:
+        now = told()
+        return {call: (path, now.get(call)) for call, path in pbx.made.items() if now.get(call) != [path]}
+
+    deadline = time.monotonic() + within
+    while wrong() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert wrong() == {}
+    assert set(Counter(path for paths in told().values() for path in paths).values()) == {1}
+
+
+@pytest.mark.slow
+def test_twenty_kills_while_recordings_are_finished_miss_none_and_tell_none_twice(tmp_path: Path) -> None:
+    pbx, chance = Pbx(tmp_path, seconds=20), random.Random(3)
+    with CallApi() as api:
+        agent = agent_for(pbx, api, tmp_path)
+        agent.start()
+        pbx.start()
+        for _ in range(20):
+            time.sleep(chance.uniform(0.1, 1.2))
+            agent.kill()
+            agent.launch()
+        agent.kill()
+        with agent:
+            pbx.finish()
+            judge(pbx, api)
+
+
+# A limit of the kernel is a user namespace's own: nobody else on this host is short of watches or of room.
+_LIMITED = 'echo {value} > /proc/sys/{name} && exec "$@"'
+
+
+def limited(name: str, value: int) -> list[str]:
+    """A command under which one inotify limit holds, in namespaces of its own; fails the test where there are none."""
+    prefix = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"]
+    script = _LIMITED.format(name=name, value=value)
+    tried = subprocess.run([*prefix, "sh", "-c", script, "sh", "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.fail(f"no namespaces with limits of their own here: {tried.stderr.strip()}", pytrace=False)
+    return [*prefix, "sh", "-c", script, "sh"]
+
+
+@pytest.mark.root
+@pytest.mark.slow
+def test_one_single_watch_costs_latency_and_no_recording(tmp_path: Path) -> None:
+    pbx = Pbx(tmp_path, seconds=5)
+    with CallApi() as api:
+        agent = agent_for(pbx, api, tmp_path)
+        agent.start(*limited("fs/inotify/max_user_watches", 1))
+        try:
+            pbx.start()
+            pbx.finish()
+            judge(pbx, api)
+            agent.wait_said("max_user_watches")
+        finally:
+            agent.kill()
+
+
+@pytest.mark.root
+def test_a_kernel_queue_of_sixteen_events_overflows_and_loses_nothing(tmp_path: Path) -> None:
+    notices: list[Notice] = []
+    source = RecordingsSource(
+        "recordings", [tmp_path], notify=notices.append, clock=SystemClock(), settle=0.2, extensions=("sln",)
+    )
+    limit = Path("/proc/sys/fs/inotify/max_queued_events")
+    usual = limit.read_text()
+    limit.write_text("16\n")  # a watcher keeps the limit it was born with
+    try:
+        source.open(None)
+    finally:
+        limit.write_text(usual)
+    for number in range(500):
+        path = tmp_path / f"{number % 20}" / f"{number}.sln"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(1600))
+    told: set[str] = set()
+    deadline = time.monotonic() + 20
+    while len(told) < 500 and time.monotonic() < deadline:
+        batch = source.read(0.5)
+        told |= {seen.ident for seen in batch.seen} if batch else set()
+    source.close()
+    assert len(told) == 500
+    assert [notice for notice in notices if isinstance(notice, WatchOverflow)]
+
+
+FILES, FOLDERS = 10_000, 2_000
+_FIRST_LOOK = """
+import resource, sys, time
+from pathlib import Path
+from asterisk_connector.clock import SystemClock
+from asterisk_connector.notices import ignore
+from asterisk_connector.sources.recordings import RecordingsSource
+clock = SystemClock()
+before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, clock.monotonic()
+source = RecordingsSource("recordings", [Path(sys.argv[1])], notify=ignore, clock=clock, extensions=["sln"], max_age=0)
+source.open(None)
+assert source.read(0) is None
+opened = clock.monotonic() - began
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+spent = time.process_time()
+source.read(5)
+print(opened, source._tree.directories, grown, time.process_time() - spent)
+"""
+
+
+@pytest.mark.slow
+def test_two_thousand_folders_cost_little_to_watch_and_nothing_while_idle(tmp_path: Path) -> None:
+    for number in range(FOLDERS):
+        folder = tmp_path / f"{number // 365}/{number % 365:03d}"
+        folder.mkdir(parents=True)
+        for file in range(FILES // FOLDERS):
+            (folder / f"{file}.sln").touch()
+    os.sync()
+    told = subprocess.run(
+        [sys.executable, "-c", _FIRST_LOOK, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    opened, directories, grown, idle = (float(word) for word in told.split())
+    print(
+        f"opened in {opened:.2f} s, {directories:.0f} directories, {grown / 1024:.1f} MB, {idle * 1000:.1f} ms in 5 s"
+    )
+    assert directories == FOLDERS + 1 + (FOLDERS + 364) // 365
+    assert grown < 20 * 1024
+    assert idle < 0.015
