@@ -18,6 +18,10 @@ from asterisk_connector.errors import Misconfigured
 
 Row = tuple[str | None, ...]
 
+TLS_HINT = (
+    "check `tls`: ca_file must hold the server's authority, its certificate must carry the host, and it must offer TLS"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:

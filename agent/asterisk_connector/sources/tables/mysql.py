@@ -19,7 +19,7 @@ from MySQLdb.constants import FIELD_TYPE
 from MySQLdb.converters import conversions
 
 from asterisk_connector.errors import ConnectorError, Misconfigured, Transient
-from asterisk_connector.sources.tables.database import Access, Column, Plan, Row, Server
+from asterisk_connector.sources.tables.database import TLS_HINT, Access, Column, Plan, Row, Server
 from asterisk_connector.sources.tables.zones import local_text
 
 _EPOCH_SECONDS = 62_167_219_200  # TO_SECONDS('1970-01-01')
@@ -31,6 +31,7 @@ _DENIED = {1045, 1698, 1524, 1130}
 _NO_SELECT = {1044, 1142, 1143, 1370}
 _ABSENT = {1049: "database", 1146: "table"}
 _CHANGED = {1054}
+_TLS = {2026}
 _DEADLINE = {3024, 1969, 1205}
 
 
@@ -56,7 +57,7 @@ class Connection:
         patience = math.ceil(server.statement_timeout) + 1
         try:
             self._connection = MySQLdb.connect(
-                host="localhost" if server.socket else server.host,
+                host=_host(server),
                 port=server.port or 3306,
                 user=server.user,
                 password=server.password,
@@ -183,6 +184,8 @@ class Connection:
             return Misconfigured(said, f"check the names of database, table and user; as administrator: {grant}")
         if code in _ABSENT:
             return Misconfigured(said, f"check the name of the {_ABSENT[code]}")
+        if code in _TLS:
+            return Misconfigured(said, TLS_HINT)
         if code in _CHANGED:
             return Transient(f"{said}: the columns of the table changed")
         if code in _DEADLINE:
@@ -192,6 +195,13 @@ class Connection:
         if isinstance(error, MySQLdb.ProgrammingError | MySQLdb.NotSupportedError):
             return Misconfigured(said, "`asterisk-connector check` tells what the table offers")
         return Transient(said)
+
+
+def _host(server: Server) -> str:
+    """To this client `localhost` means the usual socket; somebody who names a port means the network."""
+    if server.socket:
+        return "localhost"
+    return "127.0.0.1" if server.host == "localhost" and server.port is not None else server.host
 
 
 def _ssl(server: Server) -> dict[str, str]:

@@ -17,7 +17,7 @@ from psycopg import adapt
 from psycopg.abc import PQGen
 
 from asterisk_connector.errors import ConnectorError, Misconfigured, Transient
-from asterisk_connector.sources.tables.database import Access, Column, Plan, Row, Server
+from asterisk_connector.sources.tables.database import TLS_HINT, Access, Column, Plan, Row, Server
 from asterisk_connector.sources.tables.zones import local_text
 
 _T = TypeVar("_T")
@@ -35,6 +35,7 @@ _KINDS = {
 }
 _CHANGED, _DEADLINE = {"42703"}, {"57014", "55P03"}
 _REFUSALS = ("authentication failed", "no pg_hba.conf entry", "no password supplied", "does not exist", "not permitted")
+_TLS_REFUSALS = ("certificate", "does not support SSL", "SSL error", "root.crt")
 
 
 class _Lenient(adapt.Loader):
@@ -179,6 +180,8 @@ class Connection:
         said = f"{server}: {' '.join(str(error).split())}" + (f" ({state})" if state else "")
         if state.startswith("28") or (not state and any(r in said for r in _REFUSALS)):
             return Misconfigured(said, f"check user, password and database name, and pg_hba.conf for {server.user!r}")
+        if not state and any(r in said for r in _TLS_REFUSALS):
+            return Misconfigured(said, TLS_HINT)
         if state == "42501":
             return Misconfigured(said, f"as administrator: GRANT SELECT ON the table TO {server.user}")
         if state in {"3D000", "3F000", "42P01"}:
