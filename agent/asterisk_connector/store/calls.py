@@ -70,6 +70,17 @@ def newest(db: sqlite3.Connection, limit: int, before: int | None) -> list[Known
     return [_known(row) for row in found]
 
 
+def settled_after(db: sqlite3.Connection, at: Micros, call: int, limit: int) -> list[KnownCall]:
+    """Calls settled after that instant (or then, with a higher number), in order, without their bodies."""
+    columns = _COLUMNS.replace("body", "x''")
+    found = db.execute(
+        f"SELECT {columns} FROM call WHERE state <> 'open' AND (settled_at, id) > (?, ?)"  # noqa: S608
+        " ORDER BY settled_at, id LIMIT ?",
+        (at, call, limit),
+    )
+    return [_known(row) for row in found]
+
+
 def keys(db: sqlite3.Connection, call: int) -> list[str]:
     """Every uniqueid, linkedid and conference of a call."""
     return [key for (key,) in db.execute("SELECT key FROM member WHERE call = ? ORDER BY key", (call,))]

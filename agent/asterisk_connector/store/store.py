@@ -231,6 +231,10 @@ class Store:
         """Calls from the newest backwards, without bodies; `before` pages on."""
         return self._read(lambda db: calls.newest(db, limit, before))
 
+    def settled_after(self, at: Micros, call: int, limit: int = 100) -> list[KnownCall]:
+        """Calls settled since, in that order, without bodies; the last one's time and number page on."""
+        return self._read(lambda db: calls.settled_after(db, at, call, limit))
+
     def find(self, name: str) -> KnownCall | None:
         """The call with that call id, uniqueid or linkedid."""
         return self._read(lambda db: calls.find(db, name))
