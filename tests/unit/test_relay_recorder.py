@@ -12,7 +12,7 @@ import pytest
 from asterisk_connector.ami.handshake import Answers
 from asterisk_connector.ami.session import Alive, Learned, Lost, Opened, Read
 from asterisk_connector.clock import SystemClock
-from asterisk_connector.notices import AmiGap, EventRefused, EventsDropped, EventsJournalled, Notice
+from asterisk_connector.notices import AmiGap, EventRefused, EventsDropped, EventsJournalled, Notice, StoreBlocked
 from asterisk_connector.relay.encode import Encoder, Identity
 from asterisk_connector.relay.filters import Filters, parse_line
 from asterisk_connector.relay.identity import identify
@@ -157,6 +157,16 @@ def test_19_and_51_beyond_its_memory_the_oldest_go_counted_and_told(bench: Bench
     assert events[-1]["Number"] == "999"
     assert bench.told(EventsDropped)[0].where == "memory"
     assert {identity.entity_id for identity, _ in bench.records()[1:]} == {"52:54:00:ab:cd:ef"}
+
+
+def test_28_what_a_full_disk_never_took_is_told_at_the_stop(bench: Bench) -> None:
+    database = bench.journal._writer
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    bench.recorder.receive([Read(1, event("A" * 5000, n)) for n in range(3)])
+    bench.recorder.close()
+    assert bench.told(StoreBlocked)
+    assert bench.told(EventsDropped)[-1].events == 3
 
 
 def test_42_a_clock_set_back_gives_no_negative_gap(bench: Bench) -> None:

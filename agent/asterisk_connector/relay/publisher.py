@@ -128,9 +128,10 @@ class Publisher:
         self._settle()
 
     def close(self) -> None:
-        """Waits a little for reports; what was not acknowledged stays in the journal."""
+        """Waits a little for reports, where any are to be hoped for; what was not acknowledged stays in the journal."""
         if self._producer is not None:
-            self._flush()
+            if self._paused_since is None:
+                self._flush()
             self._settle()
             self._producer = self._pack = None
 

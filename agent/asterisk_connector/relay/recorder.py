@@ -109,11 +109,13 @@ class Recorder:
         self._commit()
 
     def close(self) -> None:
-        """Commits what has been read; the journal stays open."""
+        """Commits what has been read; what the disk does not take now is lost, and told. The journal stays open."""
         while self._waiting or self._records:
             self._take()
             self._commit()
             if self._blocked_since is not None:
+                lost = len(self._records) + sum(isinstance(item, Read) for item in self._waiting)
+                self._notify(EventsDropped("memory", lost, "the disk took nothing until the stop"))
                 return
 
     def _let_go(self) -> None:
