@@ -166,7 +166,7 @@ class Agent:
         courier.start()
 
     def _start_reader(self, source: Source) -> None:
-        reader = Reader(source, self.store, touched=self.assembler.touched, clock=self._clock, notify=self._notify)
+        reader = Reader(source, self.store, follow=self.assembler.follow, clock=self._clock, notify=self._notify)
         self._readers[source.name] = reader
         reader.worker.start()
 

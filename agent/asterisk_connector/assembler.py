@@ -30,6 +30,7 @@ from asterisk_connector.store.words import Appended, KnownCall, Owed, Settlement
 from asterisk_connector.supervise import ROUND_SECONDS, Worker
 
 _BATCHES_WAITING = 64
+_OFFERED_FOR = 1.0
 _SETTLED_AT_ONCE = 200
 _TAKEN_UP = 30.0
 """Seconds after a start before an open call may be told as lasting: its end may stand in what is still to be read."""
@@ -122,9 +123,13 @@ class Assembler:
     def open_calls(self) -> int:
         return len(self._open)
 
-    def touched(self, appended: Appended) -> None:
-        """Takes what a committed batch changed; waits while too many are waiting."""
-        self._batches.put(appended)
+    def follow(self, appended: Appended) -> bool:
+        """Takes what a committed batch changed; False when too much was waiting for a second."""
+        try:
+            self._batches.put(appended, timeout=_OFFERED_FOR)
+        except queue.Full:
+            return False
+        return True
 
     def _wake(self) -> None:
         try:
@@ -146,7 +151,7 @@ class Assembler:
     def _round(self) -> None:
         changed = self._next_batches()
         for appended in changed:
-            self._follow(appended)
+            self._take(appended)
         self._watch_restarts()
         self._search_recordings()
         self._settle_due()
@@ -187,7 +192,7 @@ class Assembler:
         except queue.Empty:
             return batches
 
-    def _follow(self, appended: Appended) -> None:
+    def _take(self, appended: Appended) -> None:
         for absorbed, into in appended.merged:
             self._open.pop(absorbed, None)
             self._open.pop(into, None)

@@ -22,14 +22,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 class Reader:
-    """Reads one source for as long as its worker runs. `touched` is told what each committed batch changed."""
+    """Reads one source for as long as its worker runs.
+
+    `follow` is offered what each committed batch changed; it answers False when it is not ready for more yet.
+    """
 
     def __init__(
-        self, source: Source, store: Store, *, touched: Callable[[Appended], None], clock: Clock, notify: Notify
+        self, source: Source, store: Store, *, follow: Callable[[Appended], bool], clock: Clock, notify: Notify
     ) -> None:
         self.source = source
         self._store = store
-        self._touched = touched
+        self._follow = follow
         self._notify = notify
         self._opened = False
         self._pause = _FIRST_PAUSE
@@ -69,7 +72,9 @@ class Reader:
         newest = max((t for s in batch.seen if (t := _instant(s.record)) is not None), default=None)
         self._notify(RowsRead(batch.source, len(batch.seen), len(batch.set_aside), newest))
         if appended.touched or appended.merged or appended.recordings:
-            self._touched(appended)
+            # What is committed is not lost if a stop comes first: the next start takes up every open call.
+            while not self._follow(appended) and not self.worker.stopping:
+                self.worker.beat()
 
     def _failed(self, reason: str, hint: str, retry_after: float | None) -> None:
         pause = max(self._pause, retry_after or 0.0)
