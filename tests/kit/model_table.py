@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asterisk_connector.errors import Transient
 from asterisk_connector.sources.tables.database import Row
 from asterisk_connector.sources.tables.gaps import Span
 
@@ -26,7 +27,10 @@ class Line:
 
 
 class ModelTable:
-    """Rows in order of insertion. `asked` counts statements, `read` rows, since they were last put to zero."""
+    """Rows in order of insertion. `asked` counts statements, `read` rows, since they were last put to zero.
+
+    The statement number `fails_in` from now on is not answered.
+    """
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
@@ -34,6 +38,7 @@ class ModelTable:
         self.made = 0
         self.asked = 0
         self.read = 0
+        self.fails_in = 0
 
     def insert(self, at: int, *, committed: bool = True, duration: int = 0) -> Line:
         line = Line(self.next_id, at, f"{at}.{self.made}", duration, committed)
@@ -53,8 +58,14 @@ class ModelTable:
     def visible(self) -> list[Line]:
         return [line for line in self.lines if line.committed]
 
-    def _answer(self, lines: list[Line]) -> list[Row]:
+    def _ask(self) -> None:
         self.asked += 1
+        self.fails_in -= 1
+        if self.fails_in == 0:
+            raise Transient("the connection is lost")
+
+    def _answer(self, lines: list[Line]) -> list[Row]:
+        self._ask()
         self.read += len(lines)
         return [line.row for line in lines]
 
@@ -74,11 +85,11 @@ class ModelTable:
         return self._answer(sorted(found, key=lambda x: x.id)[:limit])
 
     def newest_second(self, up_to: int) -> int | None:
-        self.asked += 1
+        self._ask()
         return max((x.at for x in self.visible if x.at <= up_to), default=None)
 
     def counts(self, since: int, until: int) -> list[tuple[int, int]]:
-        self.asked += 1
+        self._ask()
         return sorted(Counter(x.at for x in self.visible if since <= x.at < until).items())
 
     def from_second(self, since: int, limit: int) -> list[Row]:

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from asterisk_connector.errors import Transient
 from asterisk_connector.sources.tables import cursor, window
 from asterisk_connector.sources.tables.cursor import Cursor, Pace
 from asterisk_connector.sources.tables.database import Row
@@ -41,6 +42,10 @@ class Polled(RuleBasedStateMachine):
 
     def make(self, line: Line) -> None:
         self.expected.add(line.uniqueid)
+
+    @rule(statements=st.integers(1, 6))
+    def the_connection_will_be_lost(self, statements: int) -> None:
+        self.table.fails_in = statements
 
     def keep(self, page: cursor.Page) -> None:
         """As the store does: what it has under this ident is not looked at again."""
@@ -117,12 +122,21 @@ class PolledById(Polled):
     @rule(polls=st.integers(1, 6), seconds=st.integers(0, 20))
     def poll(self, polls: int, seconds: int) -> None:
         for _ in range(polls):
-            page = self.cursor.poll()
-            if page is not None:
-                self.keep(page)
-                self.state = self.cursor.state
+            self.poll_once()
         self.commit_what_is_older_than_the_grace(seconds)
         self.clock.advance(seconds)
+
+    def poll_once(self) -> bool:
+        """A lost connection is made again where the store says; whether there was a page."""
+        try:
+            page = self.cursor.poll()
+        except Transient:
+            self.connect()
+            return True
+        if page is not None:
+            self.keep(page)
+            self.state = self.cursor.state
+        return page is not None
 
     def commit_what_is_older_than_the_grace(self, seconds: int) -> None:
         due = self.clock.monotonic() + seconds - PACE.grace
@@ -152,12 +166,7 @@ class PolledById(Polled):
     def read_to_the_end(self) -> None:
         rounds = 0
         while rounds < 2:
-            page = self.cursor.poll()
-            if page is None:
-                rounds += 1
-            else:
-                self.keep(page)
-                self.state = self.cursor.state
+            rounds += not self.poll_once()
 
     def teardown(self) -> None:
         if not hasattr(self, "cursor"):
@@ -248,10 +257,18 @@ class PolledByTime(Polled):
     @rule(polls=st.integers(1, 8))
     def poll(self, polls: int) -> None:
         for _ in range(polls):
+            self.poll_once()
+
+    def poll_once(self) -> bool:
+        """A lost connection is made again and what is known of the table kept; whether there was a page."""
+        try:
             page = self.window.poll()
-            if page is not None:
-                self.keep(page)
-                self.state = self.window.state
+        except Transient:
+            return True
+        if page is not None:
+            self.keep(page)
+            self.state = self.window.state
+        return page is not None
 
     @rule(data=st.data())
     def wish(self, data: st.DataObject) -> None:
@@ -276,10 +293,7 @@ class PolledByTime(Polled):
             self.write(start)
         rounds = 0
         while rounds < 2 * SIGHT.window // SIGHT.recent:
-            page = self.window.poll()
-            rounds += page is None
-            if page is not None:
-                self.keep(page)
+            rounds += not self.poll_once()
         assert self.expected <= set(self.stored.values())
         assert self.expected <= self.fresh
         assert not self.past & self.fresh

@@ -163,12 +163,15 @@ class Window:
             return
         seconds: list[int] = []
         rows = 0
-        while sweep.changed and len(seconds) < _SECONDS_AT_ONCE and (not rows or rows < self._sight.page):
-            second, count = sweep.changed.popleft()
+        for second, count in sweep.changed:
+            if len(seconds) == _SECONDS_AT_ONCE or rows >= self._sight.page:
+                break
             seconds.append(second)
             rows += count
-        unseen = self._unseen(self.table.seconds(contiguous(seconds)), seconds[0], known_from=self.state.since)
-        self._bring(unseen, self.state.since)
+        read = self.table.seconds(contiguous(seconds))
+        for _ in seconds:  # only now: a lost connection must not make a sweep look complete
+            sweep.changed.popleft()
+        self._bring(self._unseen(read, seconds[0], known_from=self.state.since), self.state.since)
 
     def _begin(self) -> _Sweep:
         anchor = self.table.newest_second(self._today())
