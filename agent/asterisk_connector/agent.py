@@ -19,6 +19,7 @@ from asterisk_connector.assembler import Assembler
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.config.model import Settings
 from asterisk_connector.delivery.courier import Courier
+from asterisk_connector.errors import ConnectorError
 from asterisk_connector.notices import ClockStepped, ConfigReloaded, Notify
 from asterisk_connector.reader import Reader
 from asterisk_connector.sinks.base import Sink
@@ -99,9 +100,7 @@ class Agent:
     def reload(self, settings: Settings) -> None:
         """Puts new settings, which were checked, in force. Raises Misconfigured, and then nothing has changed."""
         if settings.store != self.settings.store:
-            self.stop()
-            self.settings = settings
-            self.start()
+            self._move(settings)
             self._notify(ConfigReloaded(("everything",)))
             return
         sinks = parts.sinks(settings, self._clock, self._notify)
@@ -132,6 +131,18 @@ class Agent:
         for courier in self._couriers.values():
             courier.resume()
         self._notify(ConfigReloaded(tuple(changed)))
+
+    def _move(self, settings: Settings) -> None:
+        """Begins anew, with the state elsewhere; where that cannot be used, with the settings and state of before."""
+        before = self.settings
+        self.stop()
+        self.settings = settings
+        try:
+            self.start()
+        except ConnectorError:
+            self.settings = before
+            self.start()
+            raise
 
     def tend(self) -> list[str]:
         """Looks after the parts, from time to time; the names of those that have not come round for too long."""

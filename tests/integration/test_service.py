@@ -168,6 +168,33 @@ def test_sighup_with_a_bad_configuration_changes_nothing_and_says_why(
     assert end(agent) == 0
 
 
+def test_sighup_that_moves_the_state_to_an_unusable_place_leaves_the_service_as_it_was(
+    tmp_path: Path, api: CallApi, notify: NotifySocket
+) -> None:
+    agent = launched(tmp_path, api, notify)
+    nowhere = tmp_path / "a-file"
+    nowhere.touch()
+    agent.configure(settings(tmp_path, api, store={"directory": str(nowhere)}))
+    agent.signal(signal.SIGHUP)
+    notify.wait("READY=1", times=2)
+    agent.wait_said("new configuration refused, the old one stays")
+    calls = write_calls(tmp_path, 0, 3)
+    until(lambda: len(api.calls) == len(calls), what="calls by the old configuration")
+    assert end(agent) == 0
+
+
+def test_sighup_moves_the_state(tmp_path: Path, api: CallApi, notify: NotifySocket) -> None:
+    agent = launched(tmp_path, api, notify)
+    agent.configure(settings(tmp_path, api, store={"directory": str(tmp_path / "elsewhere")}))
+    agent.signal(signal.SIGHUP)
+    notify.wait("READY=1", times=2)
+    agent.wait_said("configuration reloaded; restarted: everything")
+    assert (tmp_path / "elsewhere" / "calls.db").exists()
+    calls = write_calls(tmp_path, 0, 3)
+    until(lambda: len(api.calls) == len(calls), what="calls kept in the new place")
+    assert end(agent) == 0
+
+
 @pytest.mark.slow
 def test_a_hundred_reloads_leak_neither_files_nor_threads(tmp_path: Path, api: CallApi, notify: NotifySocket) -> None:
     agent = launched(tmp_path, api, notify)
