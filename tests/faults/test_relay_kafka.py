@@ -217,28 +217,30 @@ def outage_with_a_kill(
     rate = 2000
     command = [sys.executable, "-m", "tests.kit.relay", str(ami.port), brokers, TOPIC, str(path)]
     environment = {**os.environ, "PYTHONPATH": "agent:."}
-    process = subprocess.Popen(command, env=environment)
-    until(lambda: ami.sessions, 20, "a session")
     sent, began, killed = 0, time.monotonic(), False
     at_kill: set[int] = set()
-    while sent < rate * seconds:
-        due = min(int((time.monotonic() - began) * rate), rate * seconds) - sent
-        if due and ami.sessions:
-            ami.say(b"".join(event(n, 60) for n in range(sent, sent + due)))
-        sent += due
-        if not killed and sent > rate * seconds // 2:
-            killed = True
-            process.kill()
-            process.wait()
-            ami.drop()
-            at_kill = _journalled(path)
-            process = subprocess.Popen(command, env=environment)
-        time.sleep(0.005)
-    assert at_kill
-    up()
-    until(lambda: not _journalled(path), 300, "an empty journal")
-    process.kill()
-    process.wait()
+    process = subprocess.Popen(command, env=environment)
+    try:
+        until(lambda: ami.sessions, 20, "a session")
+        while sent < rate * seconds:
+            due = min(int((time.monotonic() - began) * rate), rate * seconds) - sent
+            if due and ami.sessions:
+                ami.say(b"".join(event(n, 60) for n in range(sent, sent + due)))
+            sent += due
+            if not killed and sent > rate * seconds // 2:
+                killed = True
+                process.kill()
+                process.wait()
+                ami.drop()
+                at_kill = _journalled(path)
+                process = subprocess.Popen(command, env=environment)
+            time.sleep(0.005)
+        assert at_kill
+        up()
+        until(lambda: not _journalled(path), 300, "an empty journal")
+    finally:
+        process.kill()
+        process.wait()
     found = order_per_key(read())
     arrived = sorted(n for order in found.values() for n in order)
     assert at_kill <= set(arrived)
