@@ -23,6 +23,9 @@ NEAR = 2_000_000
 UNREACHABLE = frozenset({1, 2, 3, 20, 22, 27, 28, 34, 38, 41, 42, 44, 58})
 """Q.850 causes that mean the other end could not be reached."""
 
+PLAIN = frozenset({"", "Dial", "AppDial", "AppDial2", "Hangup", "Park", "ParkedCall"})
+"""Applications that say nothing of where a caller was sent."""
+
 
 @dataclass(slots=True)
 class Move:
@@ -164,13 +167,14 @@ class Moves:
                 continue
             before = by.stays[index - 1]
             left = before.left if before.left is not None else by.last
-            mains = [c for c in self.met.get(by, ()) if c.begin <= left and c.end <= left + self.slack]
+            twin = self.cast.twins.get(wire)
+            targets = self.cast.real_children(twin) if twin else []
+            talks = [c for c in self.met.get(by, ()) if c.other(by) not in targets]
+            mains = [c for c in talks if c.begin <= left and c.end <= left + self.slack]
             if not mains:
                 continue
             main = mains[-1]
             waiting = main.other(by)
-            twin = self.cast.twins.get(wire)
-            targets = [c for c in (self.cast.real_children(twin) if twin else ()) if c is not waiting]
             spoken = [c for c in self.met.get(by, ()) if c.begin >= left and c.other(by) in targets]
             told = self._told(by, by)
             at = told.at if told else (by.stays[index].left or by.last)
@@ -271,7 +275,8 @@ class Moves:
                     continue
                 legs = [c for c in self.cast.real_children(waiting) if c.started >= end - self.slack and c is not by]
                 queued = [s for s in waiting.app_spans("Queue") if s[0] >= end - self.slack]
-                if legs or queued:
+                served = any(since >= end - self.slack and app not in PLAIN for since, app, _ in waiting.apps)
+                if legs or queued or served:
                     move = self._sent(by, waiting, waiting, exten="", at=end, left=end, main=contact)
                     move.inferred = True
                     found.append(move)
