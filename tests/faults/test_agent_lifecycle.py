@@ -1,4 +1,4 @@
-"""F6–F9, F56, F58: the running agent meets damaged state, a stuck part and a clock that jumps."""
+"""F6–F9, F56, F57, F59: the running agent meets damaged state, a stuck part and a clock that jumps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -163,6 +165,32 @@ def test_a_stuck_part_is_named_and_the_watchdog_is_not_fed(tmp_path: Path, api: 
         agent.kill()
     with agent_for(tmp_path, api):
         until(lambda: len(api.calls) == 1, what="the call, after systemd has killed it and started it again")
+
+
+def test_a_log_that_nobody_reads_holds_neither_calls_nor_the_stop(tmp_path: Path, api: CallApi) -> None:
+    """F59: a pipe that is full."""
+    calls = write(tmp_path, 0, 1500)
+    agent = agent_for(tmp_path, api)
+    command = [sys.executable, "-m", "asterisk_connector", "run", "--config", str(agent.config)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        until(lambda: len(api.calls) == len(calls), 60, "all calls, though the log is blocked")
+        process.terminate()
+        assert process.wait(12) == 0
+        assert process.stderr is not None
+        assert b"stopped" not in process.stderr.read()  # there was no room for it in the pipe
+
+
+def test_a_host_that_was_suspended_catches_up(tmp_path: Path, api: CallApi) -> None:
+    """F57."""
+    calls = write(tmp_path, 0, 5)
+    agent = agent_for(tmp_path, api)
+    with agent:
+        until(lambda: len(api.calls) == len(calls), what="calls before")
+        agent.signal(signal.SIGSTOP)
+        (tmp_path / "Master.csv").rename(tmp_path / "Master.csv.1")
+        calls += write(tmp_path, 5, 30)
+        agent.signal(signal.SIGCONT)
+        judge(api, calls, 20, lambda: agent.said)
 
 
 class SteppedClock(SystemClock):
