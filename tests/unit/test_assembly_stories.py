@@ -807,3 +807,24 @@ def test_local_channels_that_are_optimised_away_cost_no_talk() -> None:
     assert pairs(call) == [("100", "101", 3.0)]
     assert [leg.party for leg in call.legs] == ["100", "101"]
     assert call.transfers == ()
+
+
+def test_a_caller_sent_to_a_room_is_transferred_though_nothing_says_so() -> None:
+    text = (
+        INBOUND
+        + """
+        2.5 101    blind 602 trunka
+        2.5 trunka exit B1
+        2.5 101    exit B1
+        2.5 101    hang 16
+        2.5 trunka goto 602@from-internal
+        2.5 trunka app ConfBridge 602
+        2.6 trunka enter B2 softmix
+        4.0 trunka exit B2
+        4.0 trunka hang 16 self ANSWER
+        4.0 trunka retire
+        """
+    )
+    for call in (tell(text), tell(text, without=("BLINDTRANSFER", "APP_START"))):
+        assert moves(call) == [("blind", "101", "5145550001", "602", "completed")]
+        assert (call.outcome, call.answered_by, call.final_party) == ("answered", "101", None)
