@@ -16,6 +16,8 @@ from asterisk_connector.sources.tables.columns import CDR
 from asterisk_connector.sources.tables.database import Server
 from asterisk_connector.sources.tables.poller import Polling, TableSource
 
+_MOST_WANTED = 10_000
+
 
 class CdrTableSource(TableSource):
     """See `sources.base.Source`."""
@@ -27,9 +29,11 @@ class CdrTableSource(TableSource):
     def fetch(self, uniqueids: Iterable[str]) -> None:
         """Asks for the rows of channels known to have ended, as soon as they are written; safe from any thread.
 
-        They come out of `read` like all others, in sets, never one statement per call.
+        They come out of `read` like all others, in sets, never one statement per call. While the database is away
+        only so many are remembered; polling finds the others.
         """
-        self._wanted.put(tuple(uniqueids))
+        if self._wanted.qsize() < _MOST_WANTED:
+            self._wanted.put(tuple(uniqueids))
 
     def read(self, timeout: float) -> Batch | None:
         while True:
