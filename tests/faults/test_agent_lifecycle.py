@@ -1,8 +1,9 @@
-"""F6–F9, F56, F57, F59: the running agent meets damaged state, a stuck part and a clock that jumps."""
+"""F6–F9, F11, F56, F57, F59: the running agent meets damaged state, a stuck part and a clock that jumps."""
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -178,6 +179,22 @@ def test_a_log_that_nobody_reads_holds_neither_calls_nor_the_stop(tmp_path: Path
         assert process.wait(12) == 0
         assert process.stderr is not None
         assert b"stopped" not in process.stderr.read()  # there was no room for it in the pipe
+
+
+def test_descriptors_that_run_out_cost_time_and_no_call(tmp_path: Path, api: CallApi) -> None:
+    """F11."""
+    calls = write(tmp_path, 0, 20)
+    agent = agent_for(tmp_path, api)
+    with agent:
+        until(lambda: len(api.calls) == len(calls), what="calls before")
+        _, most = resource.prlimit(agent.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(agent.pid, resource.RLIMIT_NOFILE, (8, most))
+        (tmp_path / "Master.csv").rename(tmp_path / "Master.csv.1")
+        calls += write(tmp_path, 20, 40)  # a new file, which takes a descriptor
+        until(lambda: "cannot read" in agent.said or "reading pauses" in agent.said, 20, f"trouble in {agent.said}")
+        resource.prlimit(agent.pid, resource.RLIMIT_NOFILE, (most, most))
+        judge(api, calls, 30, lambda: agent.said)
+    assert "Traceback" not in agent.said
 
 
 def test_a_host_that_was_suspended_catches_up(tmp_path: Path, api: CallApi) -> None:
