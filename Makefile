@@ -47,6 +47,8 @@ docs: $(READY) ## writes everything in docs/ that is made from code
 	$(BIN)/asterisk-connector config example > docs/config.example.yaml
 	$(BIN)/asterisk-connector config schema > docs/config.schema.json
 	$(BIN)/asterisk-connector config reference > docs/configuration.md
+	$(BIN)/python -m tests.kit.document_page
+	$(BIN)/python -m tests.scenarios.score
 
 lock: $(READY) ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
