@@ -19,6 +19,7 @@ from tests.kit.clock import FakeClock
 from tests.kit.follower import Follower
 from tests.kit.link import Link
 from tests.kit.pbx_tables import CDR_SCHEMAS, Pbx, cdr
+from tests.kit.wait import until
 
 NOON = 1_795_262_400
 SCHEMAS = ("sipstack", "freepbx")
@@ -204,3 +205,22 @@ def test_the_session_cannot_write(server: Any) -> None:
         owner.query("DELETE FROM cdr")
     owner.close()
     pbx.close()
+
+
+@pytest.mark.prove
+def test_a_transaction_open_for_thirty_real_seconds_is_read(pbx: Pbx) -> None:
+    start = time.time_ns() // 1_000_000_000
+    polling = Polling(table="cdr", zone=pbx.zone, poll_interval=0.5)
+    agent = Follower(lambda: CdrTableSource("cdr", pbx.server(), polling, clock=SystemClock(), notify=lambda _: None))
+    agent.round()
+    late = pbx.connect()
+    pbx.run("BEGIN", late)
+    pbx.write([cdr(0, start)], pen=late)
+    for second in range(1, 31):
+        pbx.write([cdr(second, start + second)])
+        until(lambda wanted=second: agent.round() >= 0 and len(agent.new) == wanted, within=10)
+        until(lambda ends=start + second: time.time_ns() // 1_000_000_000 >= ends, within=5)
+    pbx.run("COMMIT", late)
+    until(lambda: agent.round() >= 0 and len(agent.new) == 31, within=60)
+    late.close()
+    agent.close()
