@@ -125,6 +125,25 @@ def test_28_beyond_its_size_the_oldest_leave_and_are_counted(kept: Kept) -> None
     assert kept.path.stat().st_size < 16 << 20
 
 
+def test_the_log_shrinks_again_after_a_foreign_reader_made_it_grow(kept: Kept) -> None:
+    journal = kept.journal()
+    log = kept.path.with_name("ami.db-wal")
+
+    def commit(groups: int) -> None:
+        for _ in range(groups):
+            journal.commit([record(n, size=10_000) for n in range(100)], PBX)
+            journal.forget([(1, 1 << 40)])
+
+    commit(1)
+    with contextlib.closing(sqlite3.connect(kept.path, isolation_level=None)) as foreign:
+        foreign.execute("BEGIN")
+        foreign.execute("SELECT count(*) FROM pack").fetchone()
+        commit(60)
+        assert log.stat().st_size > 40 << 20
+    commit(60)
+    assert log.stat().st_size <= 34 << 20
+
+
 def test_30_beyond_their_age_the_oldest_leave_and_are_counted(kept: Kept) -> None:
     journal = kept.journal(Limits(max_age=3600))
     now = kept.clock.now()

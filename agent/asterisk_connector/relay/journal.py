@@ -47,6 +47,8 @@ _NEXT_PACK = "SELECT first, last, origin, events FROM pack WHERE first > ? ORDER
 _REFUSED_KEPT = 1000
 _LOOK_AFTER_BYTES = 1 << 20
 _LOOK_AFTER_SECONDS = 10.0
+_LONG_LOG = 32 << 20
+"""Bytes to which SQLite's log shrinks again after a foreign reader has made it grow."""
 _PACK_EVENTS = 100
 _PACK_BYTES = 256 << 10
 _encode = msgspec.msgpack.Encoder().encode
@@ -225,6 +227,7 @@ class Journal:
             writer.execute("PRAGMA journal_mode = WAL")
             writer.execute(f"PRAGMA synchronous = {'FULL' if self._limits.durable else 'OFF'}")
             writer.execute("PRAGMA wal_autocheckpoint = 4000")
+            writer.execute(f"PRAGMA journal_size_limit = {_LONG_LOG}")
             writer.execute("PRAGMA cache_size = -4000")
             self._next = writer.execute("SELECT coalesce(max(last), 0) + 1 FROM pack").fetchone()[0]
             self._page_size = writer.execute("PRAGMA page_size").fetchone()[0]
