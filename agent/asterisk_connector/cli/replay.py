@@ -1,7 +1,8 @@
 """`replay`: call documents from captures, one JSON object a line, oldest call first; no state, no configuration needed.
 
-What a capture is: CEL as cel_custom writes it in any mapping, JSON lines, or a table pasted from `mysql` or `psql`;
-each file is recognised by its content. Rows that cannot be understood are named on stderr and do not stop the rest.
+What a capture is: CEL as cel_custom writes it in any mapping, JSON lines, CDR files, a table pasted from `mysql` or
+`psql`, or the bytes of a manager session; each file is recognised by its content. Rows that cannot be understood are
+named on stderr and do not stop the rest.
 """
 
 from __future__ import annotations
@@ -24,30 +25,34 @@ from asterisk_connector.config.model import Settings
 from asterisk_connector.errors import Misconfigured
 from asterisk_connector.notices import EnrichmentFailed, Notice
 from asterisk_connector.records import Record, SetAside
-from asterisk_connector.sources.csv.capture import parse
+from asterisk_connector.sources.captures import read_capture, read_cdr
 
 _SHOWN = 20
 _STDIN = Path("-")
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--cdr", multiple=True, type=click.Path(path_type=Path), help="CDR of the same calls; may be repeated.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Trunks, numbers, tenants from here.")
 @click.option("--zone", default="UTC", show_default=True, help="Time zone of times written without one.")
-def replay(files: tuple[Path, ...], config_file: Path | None, zone: str) -> None:
+def replay(files: tuple[Path, ...], cdr: tuple[Path, ...], config_file: Path | None, zone: str) -> None:
     """Prints the call documents of captures, one JSON object a line.
 
-    FILES are CEL captures in any format, `-` for standard input; compressed ones (.gz) are read too.
+    FILES are captures of CEL, CDR or a manager session in any format, `-` for standard input; compressed ones (.gz) are
+    read too.
     """
+    if not files and not cdr:
+        raise click.UsageError("name a capture: a CEL or CDR file, or - for standard input")
     settings = settings_of(config_file) if config_file is not None else Settings()
     clock = _zone(zone)
     records: list[Record] = []
-    for file in files:
-        events, set_aside = parse(_bytes(file), zone=clock)
-        records.extend(events)
+    for file, read in [*((f, read_capture) for f in files), *((f, read_cdr) for f in cdr)]:
+        found, set_aside = read(_bytes(file), zone=clock)
+        records.extend(found)
         _complain(file, set_aside)
-        if set_aside and not events:
-            raise click.UsageError(f"{file}: not one CEL event could be found in it")
+        if set_aside and not found:
+            raise click.UsageError(f"{file}: not one row of a call could be found in it")
     for call in calls(records, settings):
         click.echo(msgspec.json.encode(document(call)))
 

@@ -109,7 +109,7 @@ class CelAmi:
             self._count += 1
             ident = f"{self._era}.{self._count}"
             try:
-                seen.append(Seen(ident, self._event(one.body)))
+                seen.append(Seen(ident, cel_event(one.body, self._times)))
             except ValueError as error:
                 set_aside.append(SetAside(ident, str(error), one.body))
         return Batch(self.name, seen, f"{self._era}.{self._count}".encode(), set_aside)
@@ -122,22 +122,23 @@ class CelAmi:
     def close(self) -> None:
         """What waits is kept: the session goes on."""
 
-    def _event(self, body: bytes) -> CelEvent:
-        """Raises ValueError for an event without its time or its channel."""
-        headers: dict[str, str] = {}
-        for line in body.decode(errors="replace").replace("\r\n", "\n").split("\n"):
-            name, separator, value = line.partition(": ")
-            if separator:
-                headers.setdefault(name, value)
-        uniqueid = headers.get("UniqueID", "")
-        if not uniqueid or "EventName" not in headers:
-            raise ValueError("a CEL event without EventName or UniqueID")
-        at, tick = self._times.read(headers.get("Timestamp") or headers.get("EventTime", ""), uniqueid)
-        fields = {field: headers.get(name, "") for name, field in _FIELDS.items()}
-        kind, fields["user_defined_type"] = name_event(
-            headers["EventName"], "", fields["user_defined_type"], fields["app_name"]
-        )
-        return CelEvent(kind, at, resolution=tick, **fields)
+
+def cel_event(body: bytes, times: Times) -> CelEvent:
+    """The row a CEL event of the manager tells. Raises ValueError for one without its time or its channel."""
+    headers: dict[str, str] = {}
+    for line in body.decode(errors="replace").replace("\r\n", "\n").split("\n"):
+        name, separator, value = line.partition(": ")
+        if separator:
+            headers.setdefault(name, value)
+    uniqueid = headers.get("UniqueID", "")
+    if not uniqueid or "EventName" not in headers:
+        raise ValueError("a CEL event without EventName or UniqueID")
+    at, tick = times.read(headers.get("Timestamp") or headers.get("EventTime", ""), uniqueid)
+    fields = {field: headers.get(name, "") for name, field in _FIELDS.items()}
+    kind, fields["user_defined_type"] = name_event(
+        headers["EventName"], "", fields["user_defined_type"], fields["app_name"]
+    )
+    return CelEvent(kind, at, resolution=tick, **fields)
 
 
 class _Watch:

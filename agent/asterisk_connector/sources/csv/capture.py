@@ -1,6 +1,7 @@
-"""A whole capture at once: any CEL text a person may have, without being told what it is.
+"""A whole capture at once: any CEL or CDR text a person may have, without being told what it is.
 
-- Files of cel_custom in every mapping, JSON lines, and tables pasted from `mysql` or `psql`; see `rows` and `pasted`.
+- CEL: files of cel_custom in every mapping, JSON lines, and tables pasted from `mysql` or `psql`; see `rows`, `pasted`.
+- CDR: files of cdr_csv and cdr_custom, files with a header, pasted tables; see `cdr`.
 - Pure and total: what is no event is set aside with its reason, in the order of the text.
 """
 
@@ -8,9 +9,10 @@ from __future__ import annotations
 
 from datetime import UTC, tzinfo
 
-from asterisk_connector.records import CelEvent, SetAside
+from asterisk_connector.records import CdrRow, CelEvent, SetAside
+from asterisk_connector.sources.csv.cdr import CdrRows, detect_cdr_dialect, is_cdr_header
 from asterisk_connector.sources.csv.dialect import Dialect, detect_dialect
-from asterisk_connector.sources.csv.mapping import Mapping
+from asterisk_connector.sources.csv.mapping import Mapping, from_names, is_header
 from asterisk_connector.sources.csv.pasted import read_table
 from asterisk_connector.sources.csv.rows import Rows, Unreadable
 from asterisk_connector.sources.csv.split import Splitter
@@ -31,9 +33,9 @@ def parse(
     events: list[CelEvent] = []
     set_aside: list[SetAside] = []
     data = data.removeprefix(b"\xef\xbb\xbf")
-    table = read_table(data.decode("utf-8", "replace"))
+    table = read_table(data.decode("utf-8", "replace"), is_header)
     if table is not None:
-        rows = Rows(None, table.mapping, zone=zone, time_format=time_format)
+        rows = Rows(None, from_names(table.names), zone=zone, time_format=time_format)
         for number, cells in table.rows:
             event = rows.read_cells(cells)
             if isinstance(event, Unreadable):
@@ -50,3 +52,26 @@ def parse(
             else:
                 events.append(row.event)
     return events, set_aside
+
+
+def parse_cdr(data: bytes, *, zone: tzinfo = UTC) -> tuple[list[CdrRow], list[SetAside]]:
+    """The same for CDR rows."""
+    found: list[CdrRow] = []
+    set_aside: list[SetAside] = []
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    dialect = detect_cdr_dialect(data[:4096])
+    rows = CdrRows(dialect, zone=zone)
+    table = read_table(data.decode("utf-8", "replace"), is_cdr_header)
+    if table is not None:
+        rows.name(table.names)
+        read = [(str(number), rows.read_cells(cells), " | ".join(cells).encode()) for number, cells in table.rows]
+    else:
+        splitter = Splitter(dialect)
+        pieces = [*splitter.feed(data), *splitter.finish()]
+        read = [(str(row.offset), row.event, row.data) for piece in pieces for row in rows.read(piece)]
+    for ident, row, raw in read:
+        if isinstance(row, Unreadable):
+            set_aside.append(SetAside(ident, row.reason, raw))
+        else:
+            found.append(row)
+    return found, set_aside

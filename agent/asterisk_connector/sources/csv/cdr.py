@@ -36,6 +36,8 @@ CDR_CUSTOM = (
     "duration", "billsec", "disposition", "ama_flags", "account_code", "uniqueid", "user_field", "sequence",
 )  # fmt: skip
 """The mapping of `cdr_custom.conf.sample`; older samples end before."""
+CDR_FULL = ("uniqueid", "linkedid", "peer_account", "sequence", "user_field", "did", "recording_file")
+"""What hand-made mappings put after the columns of cdr_csv, known by the pair of uniqueid and linkedid."""
 
 _VARIABLE = re.compile(r"CDR\(\s*(\w+)")
 _NEVER = re.compile(rb"(?!)")
@@ -74,6 +76,7 @@ class CdrRows:
     def __init__(self, dialect: Dialect, fields: Sequence[str] | None = None, zone: tzinfo = UTC) -> None:
         self._dialect = dialect
         self._told = tuple(fields) if fields else None
+        self._named: tuple[str, ...] | None = None
         self._zone = Zone(zone)
         self._readers: dict[tuple[str, ...], CdrReader] = {}
 
@@ -85,13 +88,22 @@ class CdrRows:
         data = piece.data.removesuffix(b"\r")
         if not data.strip(b"\r\n\t \0"):
             return []
-        return [Read(piece.offset, self._record(data), piece.data)]
-
-    def _record(self, data: bytes) -> CdrRow | Unreadable:
         row = self._dialect.fields(data.decode("utf-8", "replace"))
         if row is None:
-            return Unreadable("quotes do not add up: a record torn by a crash, a full disk or a cut of the file")
-        fields = self._told or detect_fields(row)
+            reason = "quotes do not add up: a record torn by a crash, a full disk or a cut of the file"
+            return [Read(piece.offset, Unreadable(reason), piece.data)]
+        if self._told is None and is_cdr_header(row):
+            self.name(row)
+            return []
+        return [Read(piece.offset, self.read_cells(row), piece.data)]
+
+    def name(self, names: Sequence[str]) -> None:
+        """Takes the columns' names from a header."""
+        self._named = named_fields(names)
+
+    def read_cells(self, row: Sequence[str]) -> CdrRow | Unreadable:
+        """The row made of its cells."""
+        fields = self._told or self._named or detect_fields(row)
         if fields is None:
             return Unreadable(f"{len(row)} columns of no known CDR file; set `mapping` to their names")
         if len(row) < len(fields):
@@ -108,14 +120,29 @@ class CdrRows:
         return self._readers[fields]
 
 
+def is_cdr_header(names: Sequence[str]) -> bool:
+    """Whether a row names the columns of CDR instead of filling them."""
+    fields = {field_of(CDR, name) for name in names}
+    return {"start", "disposition"} <= fields and bool(fields & {"uniqueid", "channel"})
+
+
+def detect_cdr_dialect(head: bytes) -> CdrDialect:
+    """Separator of a CDR text by its first line; Asterisk itself writes commas."""
+    line = head.splitlines()[0] if head.strip() else b""
+    separator = max(",;\t|", key=lambda sign: line.count(sign.encode()))
+    return CdrDialect(separator=separator) if line.count(separator.encode()) else CdrDialect()
+
+
 def detect_fields(row: Sequence[str]) -> tuple[str, ...] | None:
     """The columns of a row by their number and by where its times stand; None where that tells nothing."""
+    base = len(CDR_CSV)
+    if len(row) > base + 2 and is_uniqueid(row[base]) and is_uniqueid(row[base + 1]):
+        return (CDR_CSV + CDR_FULL)[: len(row)]
     times = [at for at, cell in enumerate(row) if parse(cell) is not None and "-" in cell]
     if not times:
         return None
     if times[0] == CDR_CUSTOM.index("start") and len(row) <= len(CDR_CUSTOM):
         return CDR_CUSTOM[: len(row)] if len(row) > CDR_CUSTOM.index("disposition") else None
-    base = len(CDR_CSV)
     if times[0] != CDR_CSV.index("start") or not base <= len(row) <= base + 5:
         return None
     fields: tuple[str, ...] = CDR_CSV

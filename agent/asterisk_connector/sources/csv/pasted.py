@@ -9,12 +9,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
-
-from asterisk_connector.errors import Misconfigured
-from asterisk_connector.sources.csv.mapping import Mapping, from_names, is_header
 
 _RULER = re.compile(r"\s*\+?-{2,}[-+]*\s*")
 _WITHIN = 2000
@@ -22,14 +20,14 @@ _WITHIN = 2000
 
 
 class Table(Struct, frozen=True):
-    """Columns, and the cells of each row with the number of its line (from 1)."""
+    """Names of the columns, and the cells of each row with the number of its line (from 1)."""
 
-    mapping: Mapping
+    names: list[str]
     rows: list[tuple[int, list[str]]]
 
 
-def read_table(text: str) -> Table | None:
-    """The table in a pasted text; None where there is none with the columns of CEL."""
+def read_table(text: str, is_header: Callable[[Sequence[str]], bool]) -> Table | None:
+    """The table in a pasted text; None where there is none with a header that `is_header` knows."""
     if "|" not in text:
         return None
     lines = text.splitlines()
@@ -39,18 +37,13 @@ def read_table(text: str) -> Table | None:
         ruler = next((r for r in lines[number + 1 : number + 2] if _RULER.fullmatch(r)), None)
         if ruler is None:
             return None
-        names = _cells(line, ())
-        try:
-            mapping = from_names(names)
-        except Misconfigured:
-            return None
         joints = _joints(ruler)
         rows = [
             (at, _cells(row, joints))
             for at, row in enumerate(lines[number + 2 :], number + 3)
             if "|" in row and not _RULER.fullmatch(row)
         ]
-        return Table(mapping, rows)
+        return Table(_cells(line, ()), rows)
     return None
 
 
