@@ -57,7 +57,7 @@ class Agent:
 
     def start(self) -> None:
         """Opens the state and begins to work."""
-        sinks = parts.sinks(self.settings, self._clock, self._notify)
+        sinks = parts.sinks(self.settings, self._clock, self._notify, lambda: self.store)
         sources = parts.sources(self.settings, self._clock, self._notify)
         built_sinks = {name: planned.build() for name, planned in sinks.items()}
         built_sources = {name: planned.build() for name, planned in sources.items()}
@@ -103,7 +103,7 @@ class Agent:
             self._move(settings)
             self._notify(ConfigReloaded(("everything",)))
             return
-        sinks = parts.sinks(settings, self._clock, self._notify)
+        sinks = parts.sinks(settings, self._clock, self._notify, lambda: self.store)
         sources = parts.sources(settings, self._clock, self._notify)
         manager = parts.manager(settings, self._clock, self._notify)
         planned = parts.made_of(sinks) | parts.made_of(sources) | _made_of(manager)

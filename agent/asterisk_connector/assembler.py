@@ -62,13 +62,15 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The pure middle, as configured. `sinks` are owed each call that is shipped."""
+    """The pure middle, as configured. `sinks` are owed each call that is shipped, `audio_sinks` those that are complete
+    and recorded."""
 
     progress: Callable[[], Progress]
     tell: Callable[[Sequence[Record], str | None, Micros | None], Call]
     """Records of a call, the rule that closed it as incomplete, and now while it runs: the call, enriched."""
     shipping: ShippingPolicy
     sinks: tuple[str, ...]
+    audio_sinks: tuple[str, ...] = ()
     recordings: RecordingRules = field(default_factory=RecordingRules)
 
 
@@ -314,10 +316,16 @@ class Assembler:
             revision=after.revision,
             digest=after.digest,
             body=encode(msgspec.structs.replace(told, thread=())),
-            owed=() if decision.phase is None else tuple(Owed(s, decision.phase, body) for s in self.rules.sinks),
+            owed=tuple(Owed(sink, decision.phase or "", body) for sink in self._sinks(told, decision.phase)),
             phase=after.phase,
         )
         return _Look(settlement, tuple(_news(known, told, verdict, decision.phase)))
+
+    def _sinks(self, told: Call, phase: str | None) -> tuple[str, ...]:
+        if phase is None:
+            return ()
+        recorded = phase == COMPLETE and any(recording.size is not None for recording in told.recordings)
+        return (*self.rules.sinks, *(self.rules.audio_sinks if recorded else ()))
 
     def _tell(self, rows: Sequence[tuple[int, Record]], verdict: Verdict, now: Micros) -> Call:
         return self.rules.tell(

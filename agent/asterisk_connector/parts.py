@@ -38,14 +38,18 @@ from asterisk_connector.records import Micros, Record
 from asterisk_connector.sinks.base import Sink
 from asterisk_connector.sources.base import Source
 from asterisk_connector.sources.tables.zones import host_zone
+from asterisk_connector.store.store import Store
 from asterisk_connector.store.words import Limits
 
 if TYPE_CHECKING:
     from asterisk_connector.manager import Manager
+    from asterisk_connector.sinks.call_api import CallApiSettings
     from asterisk_connector.sources.csv.dialect import Dialect
     from asterisk_connector.sources.csv.mapping import Mapping as CelMapping
 
 T = TypeVar("T")
+_UPLOAD_SECONDS = 3600.0
+"""For one recording with its answer; silence is bounded by the read timeout."""
 
 
 _KAFKA_WORKERS = 8
@@ -75,12 +79,16 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def sinks(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Planned[Sink]]:
-    """Where calls go, by name."""
+def sinks(settings: Settings, clock: Clock, notify: Notify, store: Callable[[], Store]) -> dict[str, Planned[Sink]]:
+    """Where calls go, by name. `store` gives the one that is open when a sink asks."""
     planned: dict[str, Planned[Sink]] = {}
     if settings.api is not None:
         made_of = (settings.api, settings.host, settings.shipping.retry_for)
         planned["call_api"] = Planned(made_of, lambda: _call_api(settings, clock))
+        recordings = settings.sources.recordings
+        if recordings is not None and recordings.upload.enabled:
+            audio = (settings.api, settings.host, recordings.paths, recordings.upload)
+            planned["recording_api"] = Planned(audio, partial(_recording_api, settings, recordings, clock, store))
     if settings.calls.kafka is not None:
         connection = settings.kafka.connections.get(settings.calls.kafka.connection)
         planned["kafka_calls"] = Planned(
@@ -96,6 +104,9 @@ def courier_policy(settings: Settings, sink: str) -> CourierPolicy:
     retry = RetryPolicy(give_up_after=settings.shipping.retry_for)
     if sink == "call_api" and settings.api is not None:
         return CourierPolicy(workers=settings.api.workers, max_rate=settings.api.max_rate, retry=retry)
+    recordings = settings.sources.recordings
+    if sink == "recording_api" and recordings is not None:
+        return CourierPolicy(workers=recordings.upload.workers, max_rate=0.0, retry=retry)
     return CourierPolicy(workers=1 if sink == "calls_file" else _KAFKA_WORKERS, max_rate=0.0, retry=retry)
 
 
@@ -161,6 +172,7 @@ def rules(settings: Settings, notify: Notify) -> Rules:
             update_interval=settings.shipping.update_interval,
         ),
         sinks=tuple(sink_names(settings)),
+        audio_sinks=("recording_api",) if _uploads(settings) else (),
         recordings=rooms.recording_rules(settings, host_zone()),
     )
 
@@ -185,28 +197,74 @@ def sink_names(settings: Settings) -> list[str]:
 
 
 def _call_api(settings: Settings, clock: Clock) -> Sink:
-    from asterisk_connector.sinks.call_api import CallApi, CallApiSettings, endpoint
+    from asterisk_connector.sinks.call_api import CallApi, endpoint
+
+    api = settings.api
+    assert api is not None
+    return CallApi(_api_settings(settings, endpoint(api.region, api.url or "")), clock=clock)
+
+
+def _recording_api(settings: Settings, recordings: Recordings, clock: Clock, store: Callable[[], Store]) -> Sink:
+    from asterisk_connector.sinks.recording_api import RecordingApi, UploadSettings, recording_endpoint
+
+    api, upload = settings.api, recordings.upload
+    assert api is not None
+    url = upload.url or recording_endpoint(api.region, api.url or "")
+    api_settings = _api_settings(settings, url)
+    return RecordingApi(
+        UploadSettings(
+            api=dataclasses.replace(api_settings, total_timeout=_UPLOAD_SECONDS, connections=upload.workers),
+            roots=recordings.paths,
+            rate=upload.rate,
+            after=upload.after,
+            move_to=upload.move_to,
+        ),
+        _Ledger(store),
+        clock=clock,
+    )
+
+
+class _Ledger:
+    """What the store remembers of calls and their audio."""
+
+    def __init__(self, store: Callable[[], Store]) -> None:
+        self._store = store
+
+    def accepted(self, call_id: str) -> bool:
+        return not self._store().owes("call_api", call_id)
+
+    def is_uploaded(self, path: str, state: str) -> bool:
+        return self._store().is_uploaded(path, state)
+
+    def uploaded(self, path: str, state: str) -> None:
+        self._store().uploaded(path, state)
+
+
+def _uploads(settings: Settings) -> bool:
+    recordings = settings.sources.recordings
+    return settings.api is not None and recordings is not None and recordings.upload.enabled
+
+
+def _api_settings(settings: Settings, url: str) -> CallApiSettings:
+    from asterisk_connector.sinks.call_api import CallApiSettings
     from asterisk_connector.sinks.call_api_payload import PayloadSettings
 
     api = settings.api
     assert api is not None
-    return CallApi(
-        CallApiSettings(
-            url=endpoint(api.region, api.url or ""),
-            api_key=api.key.reveal(),
-            payload=PayloadSettings(
-                connector_version=__version__,
-                customer_id=api.customer_id,
-                tenant=settings.tenants.default,
-                hostname=settings.host,
-            ),
-            connect_timeout=api.connect_timeout,
-            total_timeout=api.timeout,
-            connections=api.workers,
-            ca_file=api.ca_file,
-            proxy=api.proxy_address(),
+    return CallApiSettings(
+        url=url,
+        api_key=api.key.reveal(),
+        payload=PayloadSettings(
+            connector_version=__version__,
+            customer_id=api.customer_id,
+            tenant=settings.tenants.default,
+            hostname=settings.host,
         ),
-        clock=clock,
+        connect_timeout=api.connect_timeout,
+        total_timeout=api.timeout,
+        connections=api.workers,
+        ca_file=api.ca_file,
+        proxy=api.proxy_address(),
     )
 
 

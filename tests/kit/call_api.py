@@ -14,6 +14,8 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
@@ -59,6 +61,14 @@ class Received:
     def call(self) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(self.body)
         return told
+
+    @property
+    def parts(self) -> dict[str, Message]:
+        """The parts of a form (a recording), by name."""
+        head = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode()
+        parts = message_from_bytes(head + self.body).get_payload()
+        assert isinstance(parts, list)
+        return {str(part.get_param("name", header="content-disposition")): part for part in parts}
 
 
 Script = Callable[[Received], Answer]
@@ -147,10 +157,11 @@ class CallApi:
     def _take(self, request: Received) -> None:
         if not self.remember or not request.body:
             return
-        call = request.call
         with self._lock:
             self.accepted[request.key] = self.accepted.get(request.key, 0) + 1
-            self.calls[call["linkedid"]] = call
+            if request.headers.get("content-type", "").startswith("application/json"):
+                call = request.call
+                self.calls[call["linkedid"]] = call
 
 
 class _Server(ThreadingHTTPServer):

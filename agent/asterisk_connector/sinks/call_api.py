@@ -12,12 +12,14 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -51,6 +53,16 @@ _MISCONFIGURED = {
     405: "this address takes no calls: check api.url and api.region",
     407: "the proxy asks for credentials: check api.proxy",
 }
+
+
+class Stream(Protocol):
+    """A body that is sent as it is read, of a length known before."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def read(self, size: int = -1) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +142,14 @@ class CallApi:
             told = payload(decode(item.body), item.phase, self._settings.payload, item.created_at)
         except (msgspec.DecodeError, ValueError, OverflowError, OSError) as error:
             return Refused(f"the stored call cannot be put into words: {error}")
+        return self.post(msgspec.json.encode(told), item.idempotency_key)
+
+    def post(self, body: bytes | Stream, key: str, content_type: str = "application/json") -> Outcome:
+        """One exchange with the API and what its answer means. `key` is the same on every attempt."""
         request = self._request.copy()
-        request.headers["Idempotency-Key"] = quote(item.idempotency_key, safe=":@/+~")
-        request.prepare_body(msgspec.json.encode(told), None)
+        request.headers["Idempotency-Key"] = quote(key, safe=":@/+~")
+        request.headers["Content-Type"] = content_type
+        request.prepare_body(body, None)
         try:
             with self._http.send(
                 request,

@@ -18,6 +18,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+_GATHERED = 262_144
+
 
 class DeadlineAdapter(HTTPAdapter):
     """Mount it on a session. `total` is the time for one answer, in seconds; `connections` are kept alive."""
@@ -78,14 +80,18 @@ class _Bounded:
         try:
             super().request(*args, **kwargs)  # type: ignore[misc]
         finally:
-            unsent, self._unsent = b"".join(self._unsent), None
-        self.send(unsent)
+            unsent, self._unsent = b"".join(self._unsent or ()), None
+        if unsent:
+            self.send(unsent)
 
     def send(self, data: bytes) -> None:
         if self._unsent is None:
             super().send(data)  # type: ignore[misc]
-        else:
-            self._unsent.append(data)
+            return
+        self._unsent.append(data)
+        if sum(map(len, self._unsent)) > _GATHERED:  # a long body goes out as it comes
+            unsent, self._unsent = b"".join(self._unsent), None
+            self.send(unsent)
 
     def response_class(self, sock: socket.socket, **kwargs: Any) -> HTTPResponse:
         response = HTTPResponse(sock, **kwargs)

@@ -148,5 +148,16 @@ def recorded(db: sqlite3.Connection, path: str) -> int | None:
     return row[0] if row else None
 
 
+def is_uploaded(db: sqlite3.Connection, path: str, state: str) -> bool:
+    """Whether a recording in this state was uploaded."""
+    sql = "SELECT 1 FROM recording WHERE path = ? AND uploaded = ?"
+    return db.execute(sql, (path, state)).fetchone() is not None
+
+
+def uploaded(db: sqlite3.Connection, path: str, state: str) -> None:
+    """A recording in this state was uploaded."""
+    db.execute("UPDATE recording SET uploaded = ? WHERE path = ?", (state, path))
+
+
 def _known(row: tuple[object, ...]) -> KnownCall:
     return msgspec.convert(row, KnownCall, strict=False)

@@ -3,6 +3,7 @@
 - A delivery stays until it was delivered or buried; leasing writes nothing, so a killed process leaves none behind.
 - Per sink and call, only the oldest pending delivery is offered: revisions arrive in order.
 - No delivery waits longer than `FARTHEST` seconds for its turn, whatever the host's clock did since (F56).
+- A sink that follows another (audio after its call) is offered a call's deliveries once the other one has them all.
 - Nothing here looks at more rows than it returns plus those in flight or waiting behind an earlier revision (F10).
 """
 
@@ -24,28 +25,38 @@ _TURN = (
     " AND NOT EXISTS (SELECT 1 FROM delivery AS earlier WHERE earlier.call = d.call AND earlier.sink = d.sink"
     " AND earlier.state = 'pending' AND earlier.id < d.id)"
 )
+_FOLLOWS = {"recording_api": "call_api"}
+_AFTER = (
+    " AND NOT EXISTS (SELECT 1 FROM delivery AS first WHERE first.call = d.call AND first.sink = '{}'"
+    " AND first.state = 'pending')"
+)
 _COLUMNS = "id, call_id, revision, phase, body, attempts, created_at, host"
 
 
-def lease_sql(busy: int) -> str:
+def lease_sql(busy: int, sink: str = "") -> str:
     """The query of `lease` for that many deliveries in flight; open to tests, which read its plan."""
     return (
         f"SELECT {_COLUMNS} FROM delivery AS d WHERE sink = ? AND state = 'pending' AND due_at BETWEEN ? AND ?"  # noqa: S608
-        f" AND id NOT IN ({marks(busy)}){_TURN} ORDER BY due_at, id LIMIT ?"
+        f" AND id NOT IN ({marks(busy)}){_turn(sink)} ORDER BY due_at, id LIMIT ?"
     )
 
 
-def next_due_sql(busy: int) -> str:
+def next_due_sql(busy: int, sink: str = "") -> str:
     """The query of `next_due`, likewise."""
     return (
-        f"SELECT due_at FROM delivery AS d WHERE sink = ? AND state = 'pending' AND id NOT IN ({marks(busy)}){_TURN}"  # noqa: S608
-        " ORDER BY due_at LIMIT 1"
+        "SELECT due_at FROM delivery AS d WHERE sink = ? AND state = 'pending'"  # noqa: S608
+        f" AND id NOT IN ({marks(busy)}){_turn(sink)} ORDER BY due_at LIMIT 1"
     )
+
+
+def _turn(sink: str) -> str:
+    first = _FOLLOWS.get(sink)
+    return _TURN + _AFTER.format(first) if first else _TURN
 
 
 def lease(db: sqlite3.Connection, sink: str, limit: int, busy: Collection[int], now: Micros) -> list[Item]:
     """What is due, the longest due first; then what the clock has moved out of reach."""
-    sql, horizon = lease_sql(len(busy)), now + _micros(FARTHEST)
+    sql, horizon = lease_sql(len(busy), sink), now + _micros(FARTHEST)
     found = db.execute(sql, (sink, -(1 << 62), now, *busy, limit)).fetchall()
     if len(found) < limit:
         found += db.execute(sql, (sink, horizon + 1, 1 << 62, *busy, limit - len(found))).fetchall()
@@ -54,11 +65,17 @@ def lease(db: sqlite3.Connection, sink: str, limit: int, busy: Collection[int], 
 
 def next_due(db: sqlite3.Connection, sink: str, busy: Collection[int], now: Micros) -> Micros | None:
     """When the next delivery can be leased; the past when one can be now, None when nothing is owed."""
-    row = db.execute(next_due_sql(len(busy)), (sink, *busy)).fetchone()
+    row = db.execute(next_due_sql(len(busy), sink), (sink, *busy)).fetchone()
     if row is None:
         return None
     due: Micros = row[0]
     return due if due <= now + _micros(FARTHEST) else now
+
+
+def owes(db: sqlite3.Connection, sink: str, call_id: str) -> bool:
+    """Whether any revision of a call has not reached a sink: still pending, or a dead letter."""
+    sql = "SELECT 1 FROM delivery WHERE call_id = ? AND sink = ? LIMIT 1"
+    return db.execute(sql, (call_id, sink)).fetchone() is not None
 
 
 def delivered(db: sqlite3.Connection, delivery: int) -> None:

@@ -205,6 +205,18 @@ class Store:
 
     # Delivery
 
+    def owes(self, sink: str, call_id: str) -> bool:
+        """Whether a sink has not taken some revision of a call, be it pending or a dead letter."""
+        return self._read(lambda db: outbox.owes(db, sink, call_id))
+
+    def is_uploaded(self, path: str, state: str) -> bool:
+        """Whether a recording was uploaded as it is; `state` tells one content of a file from another."""
+        return self._read(lambda db: calls.is_uploaded(db, path, state))
+
+    def uploaded(self, path: str, state: str) -> None:
+        """A recording was uploaded as it is."""
+        self._write(lambda db: calls.uploaded(db, path, state))
+
     def lease(self, sink: str, limit: int, *, busy: Collection[int] = ()) -> list[Item]:
         """What is due for a sink, the longest due first, per call only the oldest revision, without those in `busy`."""
         return self._read(lambda db: outbox.lease(db, sink, limit, busy, self._clock.now()))

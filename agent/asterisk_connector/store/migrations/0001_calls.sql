@@ -74,13 +74,14 @@ CREATE INDEX delivery_due  ON delivery (sink, due_at) WHERE state = 'pending';
 CREATE INDEX delivery_turn ON delivery (call, sink) WHERE state = 'pending';
 CREATE INDEX delivery_dead ON delivery (buried_at) WHERE state = 'dead';
 
--- Recordings that named no call; call is NULL until one is found.
+-- Recordings that named no call; call is NULL until one is found. uploaded: the state of the file a sink took.
 CREATE TABLE recording (
   id      INTEGER PRIMARY KEY,
   path    TEXT    NOT NULL UNIQUE,
   call    INTEGER,
   payload BLOB    NOT NULL,
-  seen_at INTEGER NOT NULL
+  seen_at INTEGER NOT NULL,
+  uploaded TEXT   NOT NULL DEFAULT ''
 );
 CREATE INDEX recording_unlinked ON recording (seen_at) WHERE call IS NULL;
 
