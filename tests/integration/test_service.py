@@ -89,6 +89,7 @@ def test_the_sentence_of_status_follows_what_is_owed(tmp_path: Path, notify: Not
         assert end(agent) == 0
 
 
+@pytest.mark.slow
 def test_a_stop_is_short_while_the_api_hangs(tmp_path: Path, notify: NotifySocket) -> None:
     write_calls(tmp_path, 0, 20)
     with CallApi(lambda _: Answer(fault="hang")) as hanging:
