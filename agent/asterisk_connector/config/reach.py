@@ -15,7 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 
-from asterisk_connector.config import reach_messaging
+from asterisk_connector.config import reach_messaging, reach_tables
 from asterisk_connector.config.finding import Finding
 from asterisk_connector.config.model import Api, Settings
 
@@ -87,5 +87,10 @@ def _answered(connection: http.client.HTTPConnection, where: str) -> Iterator[Fi
         yield Finding("ok", "api", f"{where} answers with {sock.version()} and a trusted certificate")
 
 
-CHECKS: dict[str, ReachCheck] = {"api": api, "ami": reach_messaging.ami, "kafka": reach_messaging.kafka}
+CHECKS: dict[str, ReachCheck] = {
+    "api": api,
+    "tables": reach_tables.tables,
+    "ami": reach_messaging.ami,
+    "kafka": reach_messaging.kafka,
+}
 """By section, in the order they are asked. A room's own check is added here."""
