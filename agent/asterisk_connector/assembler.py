@@ -20,7 +20,7 @@ import msgspec
 from asterisk_connector.assembly.restarts import Restarts
 from asterisk_connector.call import Call, encode
 from asterisk_connector.clock import Clock
-from asterisk_connector.delivery.shipping import COMPLETE, Shipped, ShippingPolicy, plan
+from asterisk_connector.delivery.shipping import COMPLETE, Plan, Shipped, ShippingPolicy, plan
 from asterisk_connector.enrichment.attach_recordings import RecordingRules
 from asterisk_connector.linker import Linker
 from asterisk_connector.notices import CallCompleted, CallOpened, CallRevised, EvidenceTooLate, Notice, Notify
@@ -304,28 +304,9 @@ class Assembler:
             self._open[call].looked_at = now
             self._open[call].update_at = decision.look_again
             self._schedule(call, self._open[call], now)
-        after = decision.shipped
-        told = msgspec.structs.replace(told, revision=after.revision)
-        body = encode(told)
-        settlement = Settlement(
-            call=call,
-            last_record=last,
-            state="settled" if verdict.ended else "open",
-            call_id=told.call_id,
-            complete=told.complete,
-            revision=after.revision,
-            digest=after.digest,
-            body=encode(msgspec.structs.replace(told, thread=())),
-            owed=tuple(Owed(sink, decision.phase or "", body) for sink in self._sinks(told, decision.phase)),
-            phase=after.phase,
-        )
+        told = msgspec.structs.replace(told, revision=decision.shipped.revision)
+        settlement = settle(call, last, told, decision, ended=verdict.ended, rules=self.rules)
         return _Look(settlement, tuple(_news(known, told, verdict, decision.phase)))
-
-    def _sinks(self, told: Call, phase: str | None) -> tuple[str, ...]:
-        if phase is None:
-            return ()
-        recorded = phase == COMPLETE and any(recording.size is not None for recording in told.recordings)
-        return (*self.rules.sinks, *(self.rules.audio_sinks if recorded else ()))
 
     def _tell(self, rows: Sequence[tuple[int, Record]], verdict: Verdict, now: Micros) -> Call:
         return self.rules.tell(
@@ -333,6 +314,28 @@ class Assembler:
             verdict.reason if verdict.ended and not verdict.complete else None,
             None if verdict.ended else now,
         )
+
+
+def settle(call: int, last: int, told: Call, decision: Plan, *, ended: bool, rules: Rules) -> Settlement:
+    """What to write of a call that was told from its rows up to `last`, and to whom it is owed.
+
+    `told` bears the revision of `decision`.
+    """
+    recorded = decision.phase == COMPLETE and any(recording.size is not None for recording in told.recordings)
+    sinks = (*rules.sinks, *(rules.audio_sinks if recorded else ()))
+    body = encode(told)
+    return Settlement(
+        call=call,
+        last_record=last,
+        state="settled" if ended else "open",
+        call_id=told.call_id,
+        complete=told.complete,
+        revision=decision.shipped.revision,
+        digest=decision.shipped.digest,
+        body=encode(msgspec.structs.replace(told, thread=())),
+        owed=() if decision.phase is None else tuple(Owed(sink, decision.phase, body) for sink in sinks),
+        phase=decision.shipped.phase,
+    )
 
 
 def _is(record: Record, event: str) -> bool:

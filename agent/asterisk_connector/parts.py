@@ -36,7 +36,7 @@ from asterisk_connector.errors import Misconfigured
 from asterisk_connector.notices import Notify
 from asterisk_connector.records import Micros, Record
 from asterisk_connector.sinks.base import Sink
-from asterisk_connector.sources.base import Source
+from asterisk_connector.sources.base import Past, Source
 from asterisk_connector.sources.tables.zones import host_zone
 from asterisk_connector.store.store import Store
 from asterisk_connector.store.words import Limits
@@ -125,6 +125,16 @@ def sources(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Plann
         seen = dataclasses.replace(recordings, upload=Upload(), table=None, patterns=())
         planned["recordings"] = Planned(seen, partial(_recordings, seen, clock, notify))
     return planned
+
+
+def past(settings: Settings, clock: Clock, notify: Notify) -> list[Past]:
+    """Where the past can be read: tables and CEL files."""
+    found: list[Past] = []
+    for kind, table in (("cel_table", settings.sources.cel_table), ("cdr_table", settings.sources.cdr_table)):
+        if table is not None:
+            found.append(_table_past(f"{kind}:{table.database}.{table.table}", table, settings, clock, notify))
+    found += [_csv_past(file, settings) for file in settings.sources.cel_csv]
+    return found
 
 
 def manager(settings: Settings, clock: Clock, notify: Notify) -> Planned[Manager] | None:
@@ -354,6 +364,30 @@ def _table(name: str, table: Table, settings: Settings, clock: Clock, notify: No
     make = CelTableSource if isinstance(table, CelTable) else CdrTableSource
     server, polling = rooms.table_server(table), rooms.table_polling(table, settings.start_at)
     return make(name, server, polling, clock=clock, notify=notify)
+
+
+def _table_past(name: str, table: Table, settings: Settings, clock: Clock, notify: Notify) -> Past:
+    from asterisk_connector.sources.tables.columns import CDR, CEL
+    from asterisk_connector.sources.tables.past import TablePast
+
+    layout = CEL if isinstance(table, CelTable) else CDR
+    server, polling = rooms.table_server(table), rooms.table_polling(table, settings.start_at)
+    return TablePast(name, layout, server, polling, clock=clock, notify=notify)
+
+
+def _csv_past(file: CelCsv, settings: Settings) -> Past:
+    from asterisk_connector.sources.csv_past import CsvPast
+
+    dialect, mapping = _layout(file)
+    return CsvPast(
+        f"cel_csv:{file.path}",
+        file.path,
+        reach=settings.calls.idle_timeout,
+        mapping=mapping,
+        dialect=dialect,
+        zone=ZoneInfo(file.zone) if file.zone else host_zone(),
+        time_format=file.time_format or None,
+    )
 
 
 def _manager(settings: Settings, reads_cel: bool, clock: Clock, notify: Notify) -> Manager:

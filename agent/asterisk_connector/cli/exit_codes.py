@@ -1,4 +1,4 @@
-"""How commands end; the numbers of sysexits.h, the only ones this agent uses.
+"""How commands end; the numbers of sysexits.h, and 1 for a comparison that failed; no others are used.
 
 A reader that closes our output early (`| head`) makes click end with 1, silently.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 OK: Final = 0
+DIFFERENT: Final = 1
+"""What was compared is not the same (`reconcile`)."""
 USAGE: Final = 64
 """The command line is wrong."""
 BUG: Final = 70

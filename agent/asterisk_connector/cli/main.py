@@ -34,6 +34,8 @@ VERBS: dict[str, Verb] = {
     "calls": Verb("calls:calls", "Calls the agent knows: list, show, tail."),
     "outbox": Verb("outbox:outbox", "What is owed, and dead letters: list, show, retry, drop, export."),
     "set-aside": Verb("set_aside:set_aside", "Rows that could not be understood."),
+    "backfill": Verb("backfill:backfill", "Ships calls of a time past that nobody was told of."),
+    "reconcile": Verb("reconcile:reconcile", "What became of every call of a time past."),
     "replay": Verb("replay:replay", "Call documents from captures, one JSON object a line."),
     "events": Verb("events:events", "AMI events as they would be published, from a capture or live."),
     "demo": Verb("demo:demo", "The whole agent for a minute, on embedded defaults."),

@@ -36,6 +36,8 @@ from asterisk_connector.notices import (
 from asterisk_connector.records import Micros
 from asterisk_connector.sinks.base import Deferred, Item, Outcome, Paused, Refused, Sink
 
+GIVEN_UP = "given up after"
+"""How the reason of a dead letter begins that nobody took in time; all others were refused."""
 _PULSE = 5.0
 """Seconds between two rounds of an idle dispatcher: what its heartbeat may be late by, and how soon a delivery is seen
 that another process owed (`outbox retry`)."""
@@ -332,7 +334,7 @@ class Courier:
         if opened:
             self._notify(SinkDown(self.sink.name, outcome.reason, wait))
         if isinstance(verdict, GiveUp):
-            reason = f"given up after {verdict.age / 3600:.0f} h: {outcome.reason}"
+            reason = f"{GIVEN_UP} {verdict.age / 3600:.0f} h: {outcome.reason}"
             return lambda: self._bury(item, reason)
         if down:
             # The breaker decides when the sink is tried again; the item itself only waits for what it was told.

@@ -12,10 +12,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from asterisk_connector.records import Batch
+from asterisk_connector.records import Batch, Micros, Record, SetAside
 
 
 class Source(Protocol):
@@ -43,3 +43,30 @@ class FetchesCdr(Protocol):
 
     def fetch(self, uniqueids: Iterable[str]) -> None:
         """They come out of `read` as soon as they are there; safe from any thread."""
+
+
+class Stretch(NamedTuple):
+    """What one question to the past brought: records in order of arrival, and what could not be understood."""
+
+    records: Sequence[Record]
+    set_aside: Sequence[SetAside] = ()
+
+
+class Past(Protocol):
+    """A place that still has what Asterisk wrote earlier. It keeps no position and is asked by one thread.
+
+    `open` and `read` raise Transient or Misconfigured.
+    """
+
+    name: str
+    reach: float
+    """How far calls reach over the edges of a period, in seconds: the longest call that is still found whole."""
+
+    def open(self) -> None:
+        """Connects."""
+
+    def read(self, since: Micros, until: Micros) -> Iterator[Stretch]:
+        """At least every row of that time, each once; rows around it may come too."""
+
+    def close(self) -> None:
+        """Gives everything back; `open` may follow."""

@@ -17,7 +17,7 @@ import msgspec
 from asterisk_connector.records import Micros
 from asterisk_connector.sinks.base import Item
 from asterisk_connector.store.database import marks
-from asterisk_connector.store.words import Backlog, DeadLetter, Letter
+from asterisk_connector.store.words import Backlog, DeadLetter, Left, Letter
 
 FARTHEST = 3600.0
 
@@ -123,6 +123,14 @@ def dead_letter(db: sqlite3.Connection, delivery: int) -> Letter | None:
         (delivery,),
     ).fetchone()
     return None if row is None else Letter(_letter(row[:10]), *row[10:])
+
+
+def left(db: sqlite3.Connection, call_id: str) -> list[Left]:
+    """What is not delivered of a call, by revision and sink."""
+    found = db.execute(
+        "SELECT sink, revision, state, reason FROM delivery WHERE call_id = ? ORDER BY revision, sink", (call_id,)
+    )
+    return [msgspec.convert(row, Left, strict=False) for row in found]
 
 
 def retry(db: sqlite3.Connection, deliveries: Sequence[int], now: Micros) -> int:

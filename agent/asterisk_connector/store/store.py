@@ -32,6 +32,7 @@ from asterisk_connector.store.words import (
     Counts,
     DeadLetter,
     KnownCall,
+    Left,
     Letter,
     Limits,
     Settlement,
@@ -262,6 +263,10 @@ class Store:
     def dead_letter(self, number: int) -> Letter | None:
         """One dead letter with all that was kept of it."""
         return self._read(lambda db: outbox.dead_letter(db, number))
+
+    def left(self, call_id: str) -> list[Left]:
+        """What is not delivered of a call: pending deliveries and dead letters."""
+        return self._read(lambda db: outbox.left(db, call_id))
 
     def retry(self, numbers: Sequence[int]) -> int:
         """Owes dead letters again, their age counted from now; how many."""

@@ -108,6 +108,15 @@ class DeadLetter(Struct, frozen=True, array_like=True):
     superseded: bool
 
 
+class Left(Struct, frozen=True, array_like=True):
+    """A delivery that was not taken. `state` is `pending` or `dead`; `reason` is what was said last."""
+
+    sink: str
+    revision: int
+    state: str
+    reason: str
+
+
 class Letter(Struct, frozen=True):
     """A dead letter with all that was kept of it."""
 
