@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ class AgentProcess:
         self.log = home / "agent.log"
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.kill)  # a test that failed half-way leaves nobody behind
         self.configure(settings)
 
     def configure(self, settings: Mapping[str, Any]) -> None:
