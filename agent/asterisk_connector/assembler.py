@@ -76,7 +76,7 @@ class Rules:
 
 @dataclass(slots=True)
 class _Open:
-    """An open call. `due` is when it is in the heap for; `update_at` when shipping wants to look at it."""
+    """An open call, its times by the monotonic clock: `due` in the heap, `update_at` when shipping wants to look."""
 
     progress: Progress
     due: Micros | None = None
@@ -144,7 +144,7 @@ class Assembler:
         self._open.clear()
         self._due.clear()
         for call in self._store.open_calls():
-            self._take_up(call)
+            self._take_up(call, watch=True)
             self.worker.beat()
             if self.worker.stopping:
                 return
@@ -160,12 +160,12 @@ class Assembler:
 
     def _watch_restarts(self) -> None:
         """What a process of Asterisk that is gone left open will never end (call semantics, rule 4)."""
-        now = self._clock.now()
-        at = self._restarts.proven(now)
+        tick = self._tick()
+        at = self._restarts.proven(tick)
         if at is not None:
             for call, known in self._open.items():
                 known.progress.restarted(at)
-                self._schedule(call, known, now)
+                self._schedule(call, known, tick)
 
     def _search_recordings(self) -> None:
         due = self._linker.search_at
@@ -179,11 +179,11 @@ class Assembler:
                 self._take_up(call)
 
     def _next_batches(self) -> list[Appended]:
-        now = self._clock.now()
         wait = ROUND_SECONDS
-        for due in (self._due[0][0] if self._due else None, self._linker.search_at):
-            if due is not None:
-                wait = min(wait, max(0.0, (due - now) / 1_000_000))
+        if self._due:
+            wait = min(wait, max(0.0, (self._due[0][0] - self._tick()) / 1_000_000))
+        if self._linker.search_at is not None:
+            wait = min(wait, max(0.0, (self._linker.search_at - self._clock.now()) / 1_000_000))
         batches = []
         try:
             first = self._batches.get(timeout=wait) if wait > 0 else self._batches.get_nowait()
@@ -200,7 +200,7 @@ class Assembler:
             self._open.pop(into, None)
         merged = {into for _, into in appended.merged}
         new = set(appended.new)
-        now = self._clock.now()
+        tick = self._tick()
         ended = [r.uniqueid for rs in appended.touched.values() for r in rs if _is(r, "CHAN_END")]
         if ended:
             self._ended(ended)
@@ -210,58 +210,64 @@ class Assembler:
                 self._take_up(call)
                 continue
             if known is None:
-                known = self._open[call] = _Open(self.rules.progress(), update_at=self._first_update(now))
+                known = self._open[call] = _Open(self.rules.progress(), update_at=self._first_update(tick))
             for record in records:
-                known.progress.observe(record, now)
+                known.progress.observe(record, tick)
                 if _is(record, "CHAN_START"):
-                    self._restarts.observe(record.uniqueid, now)
+                    self._restarts.observe(record.uniqueid, tick)
             if self.rules.shipping.mode == "progressive":
-                known.update_at = min(known.update_at or now, max(now, known.looked_at + _LOOKS_APART))
-            self._schedule(call, known, now)
+                known.update_at = min(known.update_at or tick, max(tick, known.looked_at + _LOOKS_APART))
+            self._schedule(call, known, tick)
         self._revisit(self._linker.take(appended.recordings, self.rules.recordings))
 
-    def _take_up(self, call: int) -> None:
-        """Builds the progress of a call from its rows."""
-        now = self._clock.now()
-        known = self._open[call] = _Open(self.rules.progress(), update_at=self._first_update(now, _TAKEN_UP))
+    def _take_up(self, call: int, *, watch: bool = False) -> None:
+        """Builds the progress of a call from its rows. `watch`: its channels tell how far Asterisk had counted."""
+        tick = self._tick()
+        known = self._open[call] = _Open(self.rules.progress(), update_at=self._first_update(tick, _TAKEN_UP))
         for _, record in self._store.rows(call):
-            known.progress.observe(record, now)
-        self._schedule(call, known, now)
+            known.progress.observe(record, tick)
+            if watch and _is(record, "CHAN_START"):
+                self._restarts.observe(record.uniqueid, tick)
+        self._schedule(call, known, tick)
 
-    def _first_update(self, now: Micros, soonest: float | None = None) -> Micros | None:
+    def _tick(self) -> Micros:
+        """Now, for waiting: it never jumps when somebody sets the host's clock (F56)."""
+        return int(self._clock.monotonic() * 1_000_000)
+
+    def _first_update(self, tick: Micros, soonest: float | None = None) -> Micros | None:
         """When shipping first wants to look at a call that is still open."""
         policy = self.rules.shipping
         if policy.mode == "progressive":
-            return now + _LOOKS_APART
+            return tick + _LOOKS_APART
         interval = policy.long_call_update_interval
         if interval <= 0:
             return None
-        return now + round(min(interval, soonest if soonest is not None else interval) * 1_000_000)
+        return tick + round(min(interval, soonest if soonest is not None else interval) * 1_000_000)
 
-    def _schedule(self, call: int, known: _Open, now: Micros) -> None:
-        verdict = known.progress.verdict(now)
+    def _schedule(self, call: int, known: _Open, tick: Micros) -> None:
+        verdict = known.progress.verdict(tick)
         looks = [at for at in (verdict.look_again, known.update_at) if at is not None]
-        due = now if verdict.ended else min(looks, default=None)
+        due = tick if verdict.ended else min(looks, default=None)
         if due != known.due:
             known.due = due
             if due is not None:
                 heapq.heappush(self._due, (due, call))
 
     def _settle_due(self) -> None:
-        now = self._clock.now()
+        tick = self._tick()
         calls: list[int] = []
-        while self._due and self._due[0][0] <= now and len(calls) < _SETTLED_AT_ONCE:
+        while self._due and self._due[0][0] <= tick and len(calls) < _SETTLED_AT_ONCE:
             due, call = heapq.heappop(self._due)
             known = self._open.get(call)
             if known is not None and known.due == due:
                 known.due = None
                 calls.append(call)
         if calls:
-            self._settle(calls, now)
+            self._settle(calls)
             self.worker.beat()
 
-    def _settle(self, calls: Iterable[int], now: Micros) -> None:
-        looked = [look for call in calls if (look := self._look(call, now)) is not None]
+    def _settle(self, calls: Iterable[int]) -> None:
+        looked = [look for call in calls if (look := self._look(call)) is not None]
         written = self._store.settle_all([look.settlement for look in looked])
         owed = False
         for look, done in zip(looked, written, strict=True):
@@ -275,14 +281,15 @@ class Assembler:
         if owed:
             self._owed()
 
-    def _look(self, call: int, now: Micros) -> _Look | None:
+    def _look(self, call: int) -> _Look | None:
         """Asks the pure middle about a call; None when there is nothing to write."""
         try:
             known = self._store.known(call)
         except LookupError:  # merged into an older call, which was touched
             self._open.pop(call, None)
             return None
-        verdict = self._open[call].progress.verdict(now)
+        now, tick = self._clock.now(), self._tick()
+        verdict = self._open[call].progress.verdict(tick)
         rows = self._store.rows(call)
         if not rows:
             self._open.pop(call, None)
@@ -301,9 +308,9 @@ class Assembler:
         before = Shipped(known.revision, known.digest, known.phase, known.shipped_at)
         decision = plan(before, told, ended=verdict.ended, now=now, policy=self.rules.shipping)
         if not verdict.ended:
-            self._open[call].looked_at = now
-            self._open[call].update_at = decision.look_again
-            self._schedule(call, self._open[call], now)
+            self._open[call].looked_at = tick
+            self._open[call].update_at = None if decision.look_again is None else tick + decision.look_again - now
+            self._schedule(call, self._open[call], tick)
         told = msgspec.structs.replace(told, revision=decision.shipped.revision)
         settlement = settle(call, last, told, decision, ended=verdict.ended, rules=self.rules)
         return _Look(settlement, tuple(_news(known, told, verdict, decision.phase)))
