@@ -3,6 +3,7 @@
 import pytest
 
 from asterisk_connector.config.load import loads
+from asterisk_connector.config.rooms import table_polling
 
 API = "api: {key: k}\n"
 CSV = "sources: {cel_csv: [{path: /cel.csv}]}\n"
@@ -101,3 +102,21 @@ def test_credentials_in_an_address_are_refused_and_not_kept() -> None:
     assert loaded.settings is None
     assert "no user or password" in loaded.findings[0].message
     assert "hidden" not in loaded.findings[0].message
+
+
+TABLE = "sources: {cdr_table: {database: d, %s}}\nstore: {keep_rows: 5h}\n"
+
+
+def test_rows_forgotten_before_a_table_without_id_is_done_with_them_are_warned_of() -> None:
+    warned = loads(API + TABLE % "late_commits: 10m").findings
+    assert [(finding.level, finding.path) for finding in warned] == [("warning", "store.keep_rows")]
+    assert "5.2 h" in warned[0].message
+    assert loads(API + TABLE % "longest_call: 2h").findings == []
+
+
+def test_every_setting_of_a_table_reaches_its_polling() -> None:
+    loaded = loads(API + "sources: {cdr_table: {database: d, late_commits: 7m, lookback_rows: 11}}\n").settings
+    assert loaded is not None
+    assert loaded.sources.cdr_table is not None
+    polling = table_polling(loaded.sources.cdr_table, "now")
+    assert (polling.late_commits, polling.lookback_rows) == (420.0, 11)

@@ -15,11 +15,12 @@ from functools import partial
 from asterisk_connector.config.finding import Finding
 from asterisk_connector.config.messaging import EventFilter
 from asterisk_connector.config.model import Settings
-from asterisk_connector.config.sources import CdrCsv, CelCsv, Table
+from asterisk_connector.config.sources import CdrCsv, CdrTable, CelCsv, Table
 from asterisk_connector.errors import Misconfigured
 
 Rule = Callable[[Settings], Iterator[Finding]]
 
+_CLOCKS_GO_BACK = 3600.0
 _MAPPINGS = frozenset({"auto", "stock", "sipstack", "sipstack-readme", "freepbx", "json"})
 
 
@@ -143,6 +144,18 @@ def _tables(settings: Settings) -> Iterator[Finding]:
             yield Finding("error", f"{path}.poll_interval", "must be between 100ms and 1h")
         if table.connect_timeout <= 0 or table.statement_timeout <= 0:
             yield Finding("error", path, "connect_timeout and statement_timeout must be longer than 0s")
+        # A CEL row is written when it happens, a CDR row when its call has ended. After a restart a table without an id
+        # is read so far back again, and the store tells what is known already.
+        lateness = table.longest_call + table.batch_time if isinstance(table, CdrTable) else 0.0
+        looked_back = lateness + table.late_commits + _CLOCKS_GO_BACK
+        if looked_back >= settings.store.keep_rows:
+            yield Finding(
+                "warning",
+                "store.keep_rows",
+                f"is not longer than what {path} is read again of after a restart if it has no id: longest_call,"
+                f" batch_time, late_commits and an hour, {looked_back / 3600:.1f} h",
+                "raise it, so that rows of finished calls are known for as long",
+            )
 
 
 def _files(settings: Settings) -> Iterator[Finding]:

@@ -91,4 +91,6 @@ def table_polling(table: Table, start_at: str | timedelta) -> Polling:
         page=table.page,
         longest_call=table.longest_call,
         batch_time=table.batch_time,
+        late_commits=table.late_commits,
+        lookback_rows=table.lookback_rows,
     )
