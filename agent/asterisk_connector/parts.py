@@ -22,7 +22,7 @@ from asterisk_connector.call import Call
 from asterisk_connector.clock import Clock
 from asterisk_connector.config import rooms
 from asterisk_connector.config.model import Settings
-from asterisk_connector.config.sources import CelCsv, CelTable, Recordings, Table, Upload
+from asterisk_connector.config.sources import CdrTable, CelCsv, CelTable, Recordings, RecordingsTable, Table, Upload
 from asterisk_connector.delivery.courier import CourierPolicy
 from asterisk_connector.delivery.retry import RetryPolicy
 from asterisk_connector.delivery.shipping import ShippingPolicy
@@ -121,6 +121,10 @@ def sources(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Plann
             name = f"{kind}:{table.database}.{table.table}"
             planned[name] = Planned((table, settings.start_at), partial(_table, name, table, settings, clock, notify))
     recordings = settings.sources.recordings
+    if recordings is not None and recordings.table is not None:
+        listed = recordings.table
+        name = f"recordings_table:{listed.database}.{listed.table}"
+        planned[name] = Planned((listed, settings.start_at), partial(_table, name, listed, settings, clock, notify))
     if recordings is not None and recordings.paths:
         seen = dataclasses.replace(recordings, upload=Upload(), table=None, patterns=())
         planned["recordings"] = Planned(seen, partial(_recordings, seen, clock, notify))
@@ -360,8 +364,10 @@ def _kafka_calls(settings: Settings, clock: Clock, notify: Notify) -> Sink:
 def _table(name: str, table: Table, settings: Settings, clock: Clock, notify: Notify) -> Source:
     from asterisk_connector.sources.cdr_table import CdrTableSource
     from asterisk_connector.sources.cel_table import CelTableSource
+    from asterisk_connector.sources.recordings_table import RecordingsTableSource
 
-    make = CelTableSource if isinstance(table, CelTable) else CdrTableSource
+    kinds = {CelTable: CelTableSource, CdrTable: CdrTableSource, RecordingsTable: RecordingsTableSource}
+    make: Callable[..., Source] = kinds[type(table)]
     server, polling = rooms.table_server(table), rooms.table_polling(table, settings.start_at)
     return make(name, server, polling, clock=clock, notify=notify)
 

@@ -31,12 +31,12 @@ def recordings(scene: Scene) -> tuple[Recording, ...]:
         if row.recording_file and PurePosixPath(row.recording_file).name not in names:
             leg = row.uniqueid or None
             found.setdefault(row.recording_file, Recording(row.recording_file, leg=leg, linked_by="cdr"))
-    files: dict[str, Recording] = {}
+    files: dict[tuple[str, str], Recording] = {}
     for file in scene.recordings:
-        files.pop(file.replaces, None)
-        files[file.path] = Recording(
+        files.pop((file.origin, file.replaces), None)
+        files[file.origin, file.path] = Recording(
             file.path,
-            file.size,
+            file.size or None,
             file.duration,
             file.format or None,
             file.started_at,

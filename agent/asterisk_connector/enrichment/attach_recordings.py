@@ -1,9 +1,10 @@
 """Which recording is which call's, and how that is known. Pure.
 
 - The rules, best first: `path` (the row that started it names this very file), `name` (it names a file of that name:
-  moved, converted, in a dated directory), `cdr` (likewise, by a CDR's recordingfile), `pattern` (the operator's own
-  pattern found a uniqueid of the call), `uniqueid` (the file's name holds one), `one_touch`, `conference`, and `guess`:
-  a number of the call and an instant within GUESS seconds of one of its own.
+  moved, converted, in a dated directory), `cdr` (likewise, by a CDR's recordingfile), `table` (likewise, by a row of
+  the recordings table), `pattern` (the operator's own pattern found a uniqueid of the call), `uniqueid` (the file's
+  name holds one), `one_touch`, `conference`, and `guess`: a number of the call and an instant within GUESS seconds of
+  one of its own.
 - A file that was finished before its call began is not its recording, whatever it is called.
 - A recording that was announced but has no file below a searched directory is no recording: it is left out, and once
   the call is over that is noted.
@@ -23,7 +24,7 @@ from asterisk_connector.enrichment.file_names import SECOND, Name, NameRules, re
 from asterisk_connector.records import Micros
 
 GUESS = 5
-RULES = ("path", "name", "cdr", "pattern", "uniqueid", "one_touch", "conference", "guess")
+RULES = ("path", "name", "cdr", "table", "pattern", "uniqueid", "one_touch", "conference", "guess")
 _SLACK = 60 * SECOND
 """By how much a file server's clock may differ from Asterisk's."""
 
@@ -42,13 +43,12 @@ class Link(NamedTuple):
     rule: str
     leg: str | None = None
     started_at: Micros | None = None
-    announced: Recording | None = None
 
 
 def attach_recordings(call: Call, rules: RecordingRules) -> Call:
     """The call with every recording once: files with how they were linked, and what was only announced."""
-    files = [recording for recording in call.recordings if recording.size is not None]
-    announced = [recording for recording in call.recordings if recording.size is None]
+    files = [recording for recording in call.recordings if recording.linked_by == "source"]
+    announced = [recording for recording in call.recordings if recording.linked_by != "source"]
     call = replace(call, announced=tuple(announced))
     told: list[Recording] = []
     for file in files:
@@ -57,11 +57,10 @@ def attach_recordings(call: Call, rules: RecordingRules) -> Call:
             told.append(file)
             continue
         announced = [each for each in announced if not _names(each, file)]
-        rule = file.linked_by if file.linked_by == "table" else link.rule
         told.append(
-            replace(file, linked_by=rule, leg=file.leg or link.leg, started_at=link.started_at or file.started_at)
+            replace(file, linked_by=link.rule, leg=file.leg or link.leg, started_at=link.started_at or file.started_at)
         )
-    missing = [each for each in announced if _searched(each.path, rules.roots)]
+    missing = [each for each in announced if each.linked_by != "table" and _searched(each.path, rules.roots)]
     told.extend(each for each in announced if each not in missing)
     over = call.complete or call.evidence.incomplete is not None
     if missing and over:
@@ -79,10 +78,10 @@ def link_of(call: Call, file: Recording, rules: RecordingRules) -> Link | None:
     name = read_name(file.path, rules.names)
     announced = next((each for each in call.announced if _is_path(each.path, file.path)), None)
     if announced is not None:
-        return _announced("cdr" if announced.linked_by == "cdr" else "path", announced)
+        return _announced("path", announced)
     announced = next((each for each in call.announced if _names(each, file)), None)
     if announced is not None:
-        return _announced("cdr" if announced.linked_by == "cdr" else "name", announced)
+        return _announced("name", announced)
     ids = uniqueids(call)
     if name.given in ids:
         return Link("pattern", name.given)
@@ -125,7 +124,8 @@ def file_keys(file: Recording, rules: RecordingRules) -> Iterator[str]:
 
 
 def _announced(rule: str, announced: Recording) -> Link:
-    return Link(rule, announced.leg, announced.started_at, announced)
+    told_by = announced.linked_by if announced.linked_by in ("cdr", "table") else rule
+    return Link(told_by, announced.leg, announced.started_at)
 
 
 def _is_path(announced: str, path: str) -> bool:

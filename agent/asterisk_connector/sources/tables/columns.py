@@ -107,6 +107,24 @@ CDR = Layout(
 )  # fmt: skip
 
 
+RECORDING = Layout(
+    what="recordings",
+    spellings={
+        ID: ("id", "recordingid", "recid"),
+        "path": ("filepath", "fullpath", "path", "location", "directory", "folder"),
+        "name": ("filename", "recordingfile", "file", "recording", "name"),
+        "at": ("startedat", "starttime", "start", "calldate", "createdat", "created", "timestamp", "datetime", "date"),
+        "uniqueid": ("uniqueid", "callid"),
+        "linkedid": ("linkedid",),
+        "size": ("filesize", "size", "bytes"),
+        "duration": ("duration", "length", "seconds"),
+    },
+    required=("at",),
+    time="at",
+    identity=("at", "uniqueid", "linkedid", "path", "name"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The fields of a layout that a table offers, with their columns; `id` only where it can serve as a cursor.

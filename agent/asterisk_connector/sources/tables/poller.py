@@ -22,10 +22,10 @@ from asterisk_connector.errors import Misconfigured
 from asterisk_connector.notices import Notify, TableRestarted
 from asterisk_connector.records import Batch, CelEvent, Micros, Seen, SetAside
 from asterisk_connector.sources.tables import cursor, window
-from asterisk_connector.sources.tables.columns import CEL, Columns, Layout, match
+from asterisk_connector.sources.tables.columns import CEL, RECORDING, Columns, Layout, match
 from asterisk_connector.sources.tables.cursor import Cursor, CursorState, Pace, Page
 from asterisk_connector.sources.tables.database import Connection, Server, connect, table_name
-from asterisk_connector.sources.tables.rows import CdrReader, CelReader, Unreadable, reader
+from asterisk_connector.sources.tables.rows import CdrReader, CelReader, RecordingReader, Unreadable, reader
 from asterisk_connector.sources.tables.table import Table
 from asterisk_connector.sources.tables.table_zone import TableZone
 from asterisk_connector.sources.tables.window import Sight, Window, WindowState
@@ -80,7 +80,7 @@ class TableSource:
         self._connection: Connection | None = None
         self._table: Table
         self._columns: Columns | None = None
-        self._reader: CelReader | CdrReader
+        self._reader: CelReader | CdrReader | RecordingReader
         self._poller: Cursor | Window | None = None
         self._position: bytes | None = None
         self._fresh = False
@@ -137,7 +137,8 @@ class TableSource:
         name = table_name(polling.table)
         columns = match(self._layout, polling.table, connection.columns(name), polling.columns)
         self._table = Table(connection, name, columns)
-        self._reader = reader(self._table.fields, columns)
+        fields = self._table.fields
+        self._reader = RecordingReader(fields, columns) if self._layout is RECORDING else reader(fields, columns)
         self._zone.candidates(connection.session_zone(), needed=self._reader.needs_zone)
         self._due = 0.0
         before = self._poller

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from asterisk_connector.records import CdrRow, CelEvent, Micros
+from asterisk_connector.records import CdrRow, CelEvent, Micros, RecordingFile
 from asterisk_connector.sources.csv.events import name_event
 from asterisk_connector.sources.tables.columns import CEL, Columns
 from asterisk_connector.sources.tables.database import Row
@@ -159,6 +159,32 @@ class CdrReader(Reader):
             disposition=disposition(self._text(row, "disposition")),
             ama_flags=_AMA_FLAGS.get(flags, flags),
             **values,
+        )
+
+
+class RecordingReader(Reader):
+    """Rows of a table that lists recordings; `path` may be the whole path or only the directory of `name`."""
+
+    def record(self, row: Row, zone: Zone, near: Micros | None) -> RecordingFile:
+        """The recording of a row; `near` is not needed. Raises Unreadable for a row that names no file."""
+        del near
+        path, name = self._text(row, "path").strip(), self._text(row, "name").strip()
+        if name and not path.endswith(name):
+            path = f"{path.rstrip('/')}/{name}" if path else name
+        if not path or path.endswith("/"):
+            raise Unreadable("no file name")
+        uniqueid = self._text(row, "uniqueid")
+        started, _ = self._instant(row, "at", zone, epoch_of(uniqueid), None)
+        ending = path.rpartition(".")[2]
+        return RecordingFile(
+            path,
+            int(number(self._text(row, "size")) or 0),
+            uniqueid=uniqueid,
+            linkedid=self._text(row, "linkedid"),
+            started_at=started,
+            duration=number(self._text(row, "duration")),
+            format="wav49" if ending == "WAV" else ending.lower(),
+            origin="table",
         )
 
 
