@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -27,13 +28,22 @@ def left_behind(home: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_every_call_of_the_recording_arrives_exactly_once(tmp_path: Path) -> None:
+def test_every_call_and_every_event_of_the_recording_arrives_exactly_once(tmp_path: Path) -> None:
     with started(tmp_path, "--speed", "20") as demo:
         assert demo.wait(60) == 0, said(tmp_path)
     assert "every call arrived exactly once" in said(tmp_path)
+    assert "every event arrived exactly once, in order per key" in said(tmp_path)
     assert "1 rotation" in said(tmp_path)
     assert "Traceback" not in said(tmp_path)
     assert not left_behind(tmp_path)
+
+
+@pytest.mark.slow
+def test_events_are_counted_on_lines_of_their_own_while_they_arrive(tmp_path: Path) -> None:
+    with started(tmp_path, "--speed", "4") as demo:
+        until(lambda: re.search(r"s +events +\d+ said, \d+ in Kafka; new: \d+ VarSet", said(tmp_path)), 30, "a count")
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(30) == 130, said(tmp_path)
 
 
 def test_ctrl_c_ends_it_with_a_summary_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -43,6 +53,7 @@ def test_ctrl_c_ends_it_with_a_summary_and_leaves_nothing_behind(tmp_path: Path)
         assert demo.wait(15) == 130, said(tmp_path)
     assert "stopping" in said(tmp_path)
     assert "calls arrived exactly once" in said(tmp_path)
+    assert "events arrived exactly once" in said(tmp_path)
     assert "Traceback" not in said(tmp_path)
     assert not left_behind(tmp_path)
 

@@ -1,11 +1,13 @@
-"""`demo`: the whole agent for about a minute, on a recording of a real Asterisk and an embedded call API.
+"""`demo`: the whole agent for about a minute: a recording of a real Asterisk, an embedded call API, an embedded Kafka.
 
 Nothing in the agent knows that it is a demo: a configuration is written into a temporary folder, and the same code as
-`run` reads the same kind of file and posts to the same kind of address.
+`run` reads the same kind of file, logs in to the same kind of manager port, and posts and publishes to the same kind
+of address.
 """
 
 from __future__ import annotations
 
+import json
 import queue
 import shutil
 import tempfile
@@ -24,7 +26,10 @@ from asterisk_connector.call import Call, decode
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.config.load import load
 from asterisk_connector.demo.call_api import CallApi
-from asterisk_connector.demo.recording import Player
+from asterisk_connector.demo.kafka import Kafka
+from asterisk_connector.demo.manager import USER, ManagerPort
+from asterisk_connector.demo.proof import Proof, prove
+from asterisk_connector.demo.recording import Player, Start
 from asterisk_connector.demo.story import story
 from asterisk_connector.errors import ConnectorError
 from asterisk_connector.records import CelEvent
@@ -33,6 +38,11 @@ from asterisk_connector.telemetry.journal import Journal
 from asterisk_connector.telemetry.sentences import WARNING
 
 _CATCH_UP_SECONDS = 15.0
+_LOGIN_SECONDS = 10.0
+_EVENTS_EVERY = 5.0
+_NAMES_SHOWN = 4
+_TOPIC = "asterisk_ami"
+_SECRET = "demo-secret"  # noqa: S105 - of a port on loopback that lives for a minute
 _WIDTHS = (("at", 6), ("after", 5), ("direction", 9), ("from", 22), ("to", 12), ("what happened", 60))
 _PIPED_WIDTH = 120
 _CONFIG = """\
@@ -43,6 +53,9 @@ sources:
   cel_csv: [ {{ path: "{cel}" }} ]
   recordings: {{ paths: [ "{monitor}" ], settle: 100ms }}
 calls: {{ settle: 500ms }}
+ami: {{ port: {ami}, user: {user}, secret_file: "{secret}" }}
+kafka: {{ connections: {{ demo: {{ brokers: {brokers} }} }} }}
+events: {{ connection: demo, topic: {topic} }}
 store: {{ directory: "{state}", reserve: 1MiB }}
 """
 
@@ -51,7 +64,7 @@ store: {{ directory: "{state}", reserve: 1MiB }}
 @click.option("--speed", type=click.FloatRange(0.5, 50), default=1.0, show_default=True, help="How fast to play.")
 @click.option("--keep", is_flag=True, help="Keep the temporary folder and say where it is.")
 def demo(speed: float, keep: bool) -> int:
-    """Runs the whole agent on embedded defaults and shows each call as it is shipped."""
+    """Runs the whole agent on embedded defaults and shows each call as it is shipped, and AMI events as they arrive."""
     folder = Path(tempfile.mkdtemp(prefix="asterisk-connector-demo-"))
     try:
         return _Demo(folder, speed).run()
@@ -76,41 +89,64 @@ class _Demo:
         self._arrivals: queue.Queue[_Arrival] = queue.Queue()
         self._seen: list[_Arrival] = []
         self._api = CallApi(self._taken)
-        self._player = Player(folder / "pbx", self._clock, speed)
+        self._kafka = Kafka(_TOPIC)
+        self._manager = ManagerPort(self._clock, _SECRET)
+        self._player = Player(folder / "pbx", self._clock)
+        self._speed = speed
         self._journal = Journal(self._clock, level=WARNING, native=False)
         self._agent = Agent(self._settings(folder), clock=self._clock, notify=self._journal.hear)
-        self._began = self._clock.monotonic()
+        self._began = self._events_shown_at = self._clock.monotonic()
+        self._events_shown = 0
 
     def run(self) -> int:
         self._api.start()
+        self._kafka.start()
+        self._manager.start()
         self._agent.start()
-        playing = threading.Thread(target=self._player.play, name="demo-pbx", daemon=True)
         self._introduce()
+        playing: list[threading.Thread] = []
         interrupted = False
         try:
-            playing.start()
+            # What a manager port says while nobody is logged in is lost, in a demo as with any Asterisk.
+            self._manager.logged_in.wait(_LOGIN_SECONDS)
+            playing = self._play()
             self._show_until_all_came(playing)
         except KeyboardInterrupt:
             interrupted = True
             self._console.print("\n[dim]stopping[/dim]")
         self._player.stop()
-        playing.join(2.0)
+        self._manager.stop()
+        for thread in playing:
+            thread.join(2.0)
         self._agent.stop()
         self._show_arrived()
         self._api.stop()
+        self._kafka.finish(_CATCH_UP_SECONDS)
         self._journal.close()
         proven = self._summary()
         return 130 if interrupted else 0 if proven else 1
 
+    def _play(self) -> list[threading.Thread]:
+        """Begins both halves of the recording at the same moment."""
+        start = Start(self._clock, self._speed)
+        threads = [
+            threading.Thread(target=half, args=(start,), name=name, daemon=True)
+            for name, half in (("demo-cel", self._player.play), ("demo-ami", self._manager.play))
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
     def _settings(self, folder: Path) -> Any:
-        key = folder / "api.key"
-        key.touch(0o600)
-        key.write_text("demo-key\n")
+        key, secret = folder / "api.key", folder / "ami.secret"
+        for file, text in ((key, "demo-key"), (secret, _SECRET)):
+            file.touch(0o600)
+            file.write_text(f"{text}\n")
         config = folder / "config.yaml"
-        player = self._player
-        config.write_text(
-            _CONFIG.format(url=self._api.url, key=key, cel=player.cel, monitor=player.monitor, state=folder / "state")
-        )
+        values = {"url": self._api.url, "key": key, "cel": self._player.cel, "monitor": self._player.monitor}
+        values |= {"ami": self._manager.port, "user": USER, "secret": secret, "state": folder / "state"}
+        values |= {"brokers": json.dumps(self._kafka.brokers), "topic": _TOPIC}
+        config.write_text(_CONFIG.format(**values))
         loaded = load(config, {})
         if loaded.settings is None:
             raise ConnectorError("; ".join(str(finding) for finding in loaded.findings))
@@ -122,18 +158,40 @@ class _Demo:
     def _introduce(self) -> None:
         out = self._console
         out.print(f"[bold]A recording of a real Asterisk 22[/bold] is written live to {self._player.cel},")
-        out.print(f"the agent follows it and posts every call to [bold]{self._api.url}[/bold]. Ctrl-C ends it.\n")
+        out.print(f"the agent follows it and posts every call to [bold]{self._api.url}[/bold].")
+        out.print(f"Its AMI events are said on port {self._manager.port}; the agent publishes them to Kafka on")
+        out.print(f"[bold]{', '.join(self._kafka.brokers)}[/bold], topic {_TOPIC}. Ctrl-C ends it.\n")
         self._print([name for name, _ in _WIDTHS], "bold")
 
-    def _show_until_all_came(self, playing: threading.Thread) -> None:
-        deadline: float | None = None
+    def _show_until_all_came(self, playing: list[threading.Thread]) -> None:
+        """Until everything is there, or nothing has come any more for a while."""
+        came, deadline = -1, 0.0
         while True:
             self._show_arrived(wait=0.25)
-            if playing.is_alive():
+            self._show_events()
+            if any(thread.is_alive() for thread in playing):
                 continue
-            deadline = deadline or self._clock.monotonic() + _CATCH_UP_SECONDS
-            if self._clock.monotonic() > deadline or not self._missing():
+            now = self._clock.monotonic()
+            if came < (came := len(self._seen) + len(self._kafka.records)):
+                deadline = now + _CATCH_UP_SECONDS
+            if now > deadline or (len(self._kafka.records) >= len(self._manager.said) and not self._missing()):
                 return
+
+    def _show_events(self) -> None:
+        """A line about the events, every few seconds: how many, and which the latest were."""
+        now = self._clock.monotonic()
+        if now - self._events_shown_at < _EVENTS_EVERY:
+            return
+        said, records = len(self._manager.said), list(self._kafka.records)
+        latest = Counter(record.key.decode() for record in records[self._events_shown :])
+        if latest:
+            names = ", ".join(f"{times} {name}" for name, times in latest.most_common(_NAMES_SHOWN))
+            more = ", …" if len(latest) > _NAMES_SHOWN else ""
+            text = (
+                f"{now - self._began:5.1f}s         events     {said} said, {len(records)} in Kafka; new: {names}{more}"
+            )
+            self._console.print(Text(text, style="cyan"), no_wrap=True, overflow="ellipsis")
+        self._events_shown_at, self._events_shown = now, len(records)
 
     def _show_arrived(self, wait: float = 0.0) -> None:
         try:
@@ -202,7 +260,23 @@ class _Demo:
                 f" {len(made ^ set(recordings))} recordings astray[/bold red]"
             )
         out.print(f"{len(once)} of {len(expected)} calls arrived exactly once: {verdict}")
-        return proven
+        proof = prove(self._manager.said, self._kafka.records)
+        self._tell(proof)
+        return proven and proof.holds
+
+    def _tell(self, proof: Proof) -> None:
+        out = self._console
+        out.print(
+            f"{proof.said} of {self._manager.total} AMI events said, {len(self._kafka.records)} records in Kafka,"
+            f" {proof.keys} keys."
+        )
+        verdict = "[bold green]every event arrived exactly once, in order per key[/bold green]"
+        if not proof.holds:
+            verdict = (
+                f"[bold red]{proof.missing} missing, {proof.more} more than once, {proof.unknown} never said,"
+                f" {proof.disordered} keys out of order[/bold red]"
+            )
+        out.print(f"{proof.once} of {proof.said} events arrived exactly once: {verdict}")
 
     def _recorded(self) -> dict[str, list[dict[str, Any]]]:
         """The recordings of each call, as it was told last."""

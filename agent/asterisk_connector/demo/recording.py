@@ -18,53 +18,71 @@ from pathlib import Path
 
 from asterisk_connector.clock import Clock
 
-_BASE = 1_700_000_000
-_INSTANT = re.compile(rb"\b17000000(\d\d)\.")
+_SECOND = re.compile(rb"\b17000000(\d\d)\b")
 _SAMPLE_RATE = 8000
+
+
+def unpack(name: str) -> bytes:
+    """A bundled file of this folder."""
+    return gzip.decompress(resources.files(__package__).joinpath(name).read_bytes())
 
 
 def rows() -> Iterator[tuple[float, bytes]]:
     """(seconds after the start, the CEL row without its line end), in the order of writing."""
-    packed = resources.files(__package__).joinpath("recording.gz").read_bytes()
-    for line in gzip.decompress(packed).splitlines():
+    for line in unpack("recording.gz").splitlines():
         offset, _, row = line.partition(b" ")
         yield float(offset), row
 
 
-class Player:
-    """Writes the recording below `directory`, in the time it took, divided by `speed`."""
+class Start:
+    """The moment at which everything of the recording begins to play."""
 
-    def __init__(self, directory: Path, clock: Clock, speed: float = 1.0) -> None:
+    def __init__(self, clock: Clock, speed: float = 1.0) -> None:
+        now = clock.now()
+        self.epoch = now // 1_000_000 + 1  # a uniqueid holds whole seconds, so the recording begins on one
+        self._clock = clock
+        self._speed = speed
+        self._at = clock.monotonic() + self.epoch - now / 1_000_000
+
+    def wait(self, offset: float, stop: threading.Event) -> bool:
+        """Returns when the recording has come to `offset` seconds; False when it is to stop."""
+        return not stop.wait(max(0.0, self._at + offset / self._speed - self._clock.monotonic()))
+
+    def moved(self, text: bytes) -> bytes:
+        """What was recorded, with its instants and uniqueids counted from this start."""
+        return _SECOND.sub(lambda m: b"%d" % (self.epoch + int(m[1])), text)
+
+
+class Player:
+    """Writes the recording below `directory`, where a PBX has already been: its log is there, and is empty."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
         self.cel = directory / "cel-custom" / "Master.csv"
         self.monitor = directory / "monitor"
         self._clock = clock
-        self._speed = speed
         self._stop = threading.Event()
         self._rows = list(rows())
         self._open_recordings: dict[str, Path] = {}
         self.written = 0
         self.rotations = 0
-        self.epoch = 0
         self.last_written: dict[str, float] = {}
         """Monotonic time of the last row of each linkedid."""
+        self.monitor.mkdir(parents=True, exist_ok=True)
+        self.cel.parent.mkdir(parents=True, exist_ok=True)
+        self.cel.touch()
 
     @property
     def total(self) -> int:
         return len(self._rows)
 
-    def play(self) -> None:
+    def play(self, start: Start) -> None:
         """Writes everything, or until `stop`."""
-        self.cel.parent.mkdir(parents=True, exist_ok=True)
-        self.monitor.mkdir(parents=True, exist_ok=True)
-        now = self._clock.now()
-        self.epoch = now // 1_000_000 + 1  # a uniqueid holds whole seconds, so the recording begins on one
-        start = self._clock.monotonic() + self.epoch - now / 1_000_000
         for offset, row in self._rows:
-            if self._stop.wait(max(0.0, start + offset / self._speed - self._clock.monotonic())):
+            if not start.wait(offset, self._stop):
                 return
             if self.written == self.total // 2:
                 self._rotate()
-            moved = self._move(row)
+            moved = start.moved(row)
             with self.cel.open("ab") as file:
                 file.write(moved + b"\n")
             self.written += 1
@@ -75,13 +93,9 @@ class Player:
     def stop(self) -> None:
         self._stop.set()
 
-    def _move(self, text: bytes) -> bytes:
-        return _INSTANT.sub(lambda m: b"%d." % (self.epoch + int(m[1])), text)
-
     def _rotate(self) -> None:
-        if self.cel.exists():
-            self.cel.rename(self.cel.with_suffix(".csv.1"))
-            self.rotations += 1
+        self.cel.rename(self.cel.with_suffix(".csv.1"))
+        self.rotations += 1
 
     def _record(self, row: list[str]) -> None:
         """What MixMonitor does to the disk: a header at once, the sound when the channel ends."""
