@@ -105,7 +105,7 @@ class PastCalls:
 
     def _fill(self, scratch: Store, source: Past, period: Period, done: Callable[[float], None]) -> None:
         reach = int(source.reach * _SECOND)
-        around = Period(period.since - reach, min(period.until + reach, self._clock.now() + _SECOND))
+        around = Period(period.since - reach, period.until + reach)
         number = 0
         for stretch in source.read(*around):
             seen = [Seen(str(number + n), record) for n, record in enumerate(stretch.records)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,21 @@ from asterisk_connector.notices import ignore
 from asterisk_connector.past_calls import SLICE, Period
 from asterisk_connector.records import Batch, CelEvent, Seen
 from asterisk_connector.sinks.base import Item
+from asterisk_connector.sources.csv.capture import parse
 from asterisk_connector.sources.csv_past import CsvPast
 from asterisk_connector.store.store import Store
 from asterisk_connector.store.words import Settlement
-from tests.kit import captures
+from tests.kit.traffic import NumberedCall
 
-SCENARIOS = ("s01_internal_answered_a_hangs", "s07_inbound_did_answered", "s25_attended_refer_by_callee")
-
-
-def raw(scenario: str) -> bytes:
-    return (captures.CAPTURES / "22.10" / scenario / "cel_master.csv").read_bytes()
+CALLS = [NumberedCall(n, gap=60, base=int(time.time()) - 7200) for n in range(3)]
 
 
-def rows(scenario: str) -> list[CelEvent]:
-    return [r for r in captures.load("22.10", scenario, "stock") or () if isinstance(r, CelEvent)]
+def raw(call: NumberedCall) -> bytes:
+    return b"".join(row + b"\n" for _, row in call.rows())
+
+
+def rows(call: NumberedCall) -> list[CelEvent]:
+    return parse(raw(call))[0]
 
 
 class Pbx:
@@ -43,7 +45,7 @@ class Pbx:
 
     def __init__(self, home: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.file = home / "Master.csv"
-        self.file.write_bytes(b"".join(raw(scenario) for scenario in SCENARIOS))
+        self.file.write_bytes(b"".join(raw(call) for call in CALLS))
         self.state = home / "state"
         self.config = home / "config.yaml"
         self._capture = capture
@@ -67,7 +69,7 @@ class Pbx:
 
     @property
     def period(self) -> tuple[str, str]:
-        times = [row.at for scenario in SCENARIOS for row in rows(scenario)]
+        times = [row.at for call in CALLS for row in rows(call)]
         return _iso(min(times) - 60_000_000), _iso(max(times) + 60_000_000)
 
     def store(self) -> Store:
@@ -119,7 +121,7 @@ def test_a_running_service_is_named_and_what_to_do(pbx: Pbx) -> None:
 
 def test_rotated_and_compressed_files_are_read_too(pbx: Pbx) -> None:
     whole = pbx.file.read_bytes()
-    at = len(raw(SCENARIOS[0]))
+    at = len(raw(CALLS[0]))
     with gzip.open(pbx.file.with_name("Master.csv.2.gz"), "wb") as packed:
         packed.write(whole[:at])
     pbx.file.with_name("Master.csv.1").write_bytes(whole[at:])
@@ -128,7 +130,7 @@ def test_rotated_and_compressed_files_are_read_too(pbx: Pbx) -> None:
 
 
 def test_a_period_has_the_calls_that_began_in_it_whole(pbx: Pbx) -> None:
-    began = sorted(min(row.at for row in rows(scenario)) for scenario in SCENARIOS)
+    began = sorted(min(row.at for row in rows(call)) for call in CALLS)
     around = ["--since", _iso(began[1]), "--until", _iso(began[2] - 1000)]
     assert main(["backfill", "--config", str(pbx.config), *around]) == 0
     (item,) = pbx.items()
@@ -139,9 +141,7 @@ def test_a_period_has_the_calls_that_began_in_it_whole(pbx: Pbx) -> None:
 
 def test_a_file_is_read_no_farther_than_the_period(pbx: Pbx) -> None:
     source = CsvPast("cel", pbx.file, reach=3600)
-    since, until = (
-        min(row.at for row in rows(SCENARIOS[0])) + shift for shift in (-86_400_000_000 * 2, -86_400_000_000)
-    )
+    since, until = (min(row.at for row in rows(CALLS[0])) + shift for shift in (-86_400_000_000 * 2, -86_400_000_000))
     assert list(source.read(since, until)) == []
     pbx.file.unlink()
     with pytest.raises(Misconfigured, match="does not exist"):
@@ -150,7 +150,7 @@ def test_a_file_is_read_no_farther_than_the_period(pbx: Pbx) -> None:
 
 def test_what_was_history_at_the_first_start_is_shipped_when_asked_for(pbx: Pbx) -> None:
     store = pbx.store()
-    seen = [Seen(str(n), row) for n, row in enumerate(rows(SCENARIOS[0]))]
+    seen = [Seen(str(n), row) for n, row in enumerate(rows(CALLS[0]))]
     appended = store.append(Batch("cel_csv:old", seen, b"1", history=True))
     (call,) = appended.new
     last = store.rows(call)[-1][0]
@@ -220,7 +220,7 @@ def test_rows_the_service_reads_later_again_change_nothing(pbx: Pbx) -> None:
     pbx.verb("backfill")
     items = pbx.items()
     store = pbx.store()
-    seen = [Seen(str(n), row) for n, row in enumerate(r for scenario in SCENARIOS for r in rows(scenario))]
+    seen = [Seen(str(n), row) for n, row in enumerate(r for call in CALLS for r in rows(call))]
     store.append(Batch("cel_csv:live", seen, b"1"))
     store.close()
     found = pbx.verb("reconcile")

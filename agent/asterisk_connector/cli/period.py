@@ -90,7 +90,6 @@ def period_options(command: F) -> F:
 
 def period(since: Micros, until: Micros, settings: Settings) -> Period:
     """The time asked for. Warns on stderr where it is longer ago than the state remembers."""
-    until = min(until, SystemClock().now() // _SECOND * _SECOND)
     if since >= until:
         raise click.UsageError(f"no time lies between {local_time(since)} and {local_time(until)}")
     if since < SystemClock().now() - settings.store.keep_calls * _SECOND:

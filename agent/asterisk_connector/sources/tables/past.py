@@ -4,7 +4,7 @@
   first. Every question is bounded by `page` rows and goes by the index that polling uses.
 - A CDR row bears its call's start and is written at its end: ids are read on behind the time, as far as the longest
   call, its batch and a late commit explain.
-- The zone of the times is judged by the youngest rows before anything is looked for.
+- The zone of the times is judged by young rows before anything is looked for.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _CLOCKS_GO_BACK = 3600
 _SAMPLE = 200
 _SECONDS_AT_ONCE = 200
 _DAY = 86_400
+_WEEK = 7 * _DAY
 
 
 class TablePast:
@@ -129,11 +130,12 @@ class TablePast:
         return Stretch(records, aside)
 
     def _youngest(self) -> list[Row]:
+        """Rows to judge the zone by: enough of them also where few calls are made."""
         if self._table.columns.key is not None:
             bounds = self._table.bounds()
             return self._table.from_id(max(bounds[1] - _SAMPLE, 0), _SAMPLE) if bounds else []
         newest = self._table.newest_second(self._clock.now() // SECOND + _DAY)
-        return [] if newest is None else self._table.from_second(newest - 3600, _SAMPLE)
+        return [] if newest is None else self._table.from_second(newest - _WEEK, _SAMPLE)
 
     def _frame(self, instant: Micros) -> int:
         """The second of the time column's own frame."""
