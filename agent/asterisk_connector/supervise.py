@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 
 from asterisk_connector.clock import Clock
-from asterisk_connector.errors import Corrupt, Stopping
+from asterisk_connector.errors import Corrupt, Stopping, Transient
 from asterisk_connector.notices import Notify, WorkerFailed
 
 ROUND_SECONDS = 10.0
@@ -98,8 +98,9 @@ class Worker:
                         pause = 1.0
                 except Stopping:
                     return
-                except Corrupt:
-                    self.pause(pause)  # the store has told it already and is about to be opened anew
+                except (Corrupt, Transient):
+                    # The store has told it already: it cannot be read now, or is about to be opened anew.
+                    self.pause(pause)
                 except Exception as error:
                     self._notify(WorkerFailed(self.name, f"{type(error).__name__}: {error}", pause, error))
                     self.pause(pause)

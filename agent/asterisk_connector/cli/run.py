@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import click
@@ -30,6 +31,8 @@ from asterisk_connector.telemetry.journal import Journal
 from asterisk_connector.telemetry.sentences import ERROR, INFO, LEVELS, NOTICE, WARNING, Sentence
 
 _ROUND_SECONDS = 5.0
+_STATUS_SHARE = 500
+"""Of the time, one part in so many may go into the status sentence."""
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -67,6 +70,7 @@ class Service:
         self._agent = agent
         self._journal = journal
         self._systemd = ServiceNotifier()
+        self._status_at = 0.0
         watchdog = self._systemd.watchdog_interval
         self._round = _ROUND_SECONDS if watchdog is None else min(_ROUND_SECONDS, watchdog / 3)
 
@@ -91,10 +95,18 @@ class Service:
             self._journal.hear(Sentence(ERROR, text, cause=text))
             return
         self._systemd.alive()
+        self._say_status()
+
+    def _say_status(self) -> None:
+        """Tells systemd how things are. Counting a large backlog takes a while, so it is done the more rarely then."""
+        began = time.monotonic()
+        if began < self._status_at:
+            return
         try:
             self._systemd.status(self._agent.sentence())
         except ConnectorError as error:
             self._systemd.status(str(error))
+        self._status_at = began + _STATUS_SHARE * (time.monotonic() - began)
 
     def _reload(self) -> None:
         self._systemd.reloading()
