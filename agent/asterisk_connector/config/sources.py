@@ -186,7 +186,10 @@ class Recordings:
             example='["^rec_(?P<uniqueid>\\\\d+\\\\.\\\\d+)_"]',
         ),
     ] = ()
-    settle: Annotated[Duration, Doc("A file whose call has not ended is finished after so long without a write.")] = 5.0
+    settle: Annotated[
+        Duration,
+        Doc("A file that nobody was seen to close is finished after so long without a write; a closed one at once."),
+    ] = 5.0
     min_size: Annotated[Size, Doc("Smaller files hold no audio (a bare WAV header has 44 bytes).")] = 45
     max_age: Annotated[Duration, Doc("Files older than this at the first start are left alone.")] = 86400.0
     poll: Annotated[Duration, Doc("How often directories are searched where inotify cannot serve.")] = 30.0

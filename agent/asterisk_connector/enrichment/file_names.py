@@ -25,6 +25,7 @@ _LOCAL = re.compile(
     r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)[-_.T ]?([01]\d|2[0-3])([-_.:]?)([0-5]\d)\6([0-5]\d)(?!\d)"
 )
 _TOKEN = re.compile(r"[^-_ @,;()\[\]{}]+")
+_MARK = re.compile(r"[-_ ]")
 _ONE_TOUCH = re.compile(r"^[^-]+-1\d{9}-(?P<one>[^-]+)-(?P<other>[^-]+)$")
 _CONFERENCE = re.compile(r"^confbridge-(?P<room>.+)-1\d{9}$")
 _TIMES = ("%Y%m%d%H%M%S", "%Y%m%d-%H%M%S", "%Y%m%d_%H%M%S", "%Y-%m-%d-%H-%M-%S", "%Y-%m-%d_%H-%M-%S", "%Y%m%dT%H%M%S")
@@ -55,10 +56,10 @@ class Name(NamedTuple):
         found = [self.given] if self.given else []
         for bare in self.ids:
             found.append(bare)
-            before = self.stem[: self.stem.find(bare)]
-            if before.endswith("-"):
-                parts = before[:-1].split("-")[-3:]
-                found.extend("-".join([*parts[-n:], bare]) for n in range(1, len(parts) + 1))
+            end = self.stem.find(bare)
+            if self.stem[:end].endswith("-"):
+                begins = [0, *(mark.end() for mark in _MARK.finditer(self.stem, 0, end - 1))]
+                found.extend(self.stem[begin:end] + bare for begin in begins[-4:])
         return tuple(found)
 
     def has(self, uniqueid: str) -> bool:
