@@ -382,17 +382,17 @@ def _table_past(name: str, table: Table, settings: Settings, clock: Clock, notif
 
 
 def _csv_past(file: CelCsv, settings: Settings) -> Past:
+    from asterisk_connector.sources.csv.rows import Rows
     from asterisk_connector.sources.csv_past import CsvPast
 
     dialect, mapping = _layout(file)
+    zone = ZoneInfo(file.zone) if file.zone else host_zone()
     return CsvPast(
         f"cel_csv:{file.path}",
         file.path,
         reach=settings.calls.idle_timeout,
-        mapping=mapping,
+        rows=lambda: Rows(dialect, mapping, zone=zone, time_format=file.time_format or None),
         dialect=dialect,
-        zone=ZoneInfo(file.zone) if file.zone else host_zone(),
-        time_format=file.time_format or None,
     )
 
 

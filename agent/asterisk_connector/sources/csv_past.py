@@ -1,20 +1,19 @@
-"""The CEL rows of a time past from a file and what rotation has made of it, compressed or not.
+"""The CEL or CDR rows of a time past from a file and what rotation has made of it, compressed or not.
 
-- A file last written before the time is not opened; one is read only until its rows are younger than the time.
+- A file last written before the time is not read; one is read only until its rows are younger than the time.
 - Of a file and its compressed twin one is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, tzinfo
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from asterisk_connector.errors import Misconfigured
-from asterisk_connector.records import CelEvent, Micros, SetAside
+from asterisk_connector.records import CdrRow, CelEvent, Micros, Record, SetAside
 from asterisk_connector.sources.base import Stretch
+from asterisk_connector.sources.cel_csv import Reading
 from asterisk_connector.sources.csv.dialect import Dialect, detect_dialect
-from asterisk_connector.sources.csv.mapping import Mapping
 from asterisk_connector.sources.csv.rows import Rows, Unreadable
 from asterisk_connector.sources.csv.split import Piece, Splitter
 from asterisk_connector.sources.follow.follower import told
@@ -23,30 +22,20 @@ from asterisk_connector.sources.follow.identity import name_of, siblings
 
 _CHUNK = 1 << 20
 _SLACK: Micros = 3600 * 1_000_000
-"""Rows are written in order of time but for what clocks do."""
+"""CEL rows are written in order of time but for what clocks do; a CDR row bears its call's start, see `reach`."""
 
 
 class CsvPast:
-    """See `sources.base.Past`. `mapping` and `dialect` are found by content where they are not told."""
+    """See `sources.base.Past`. `rows` reads the records of one file; `dialect` is found by content where not told."""
 
     def __init__(
-        self,
-        name: str,
-        path: Path,
-        *,
-        reach: float,
-        mapping: Mapping | None = None,
-        dialect: Dialect | None = None,
-        zone: tzinfo = UTC,
-        time_format: str | None = None,
+        self, name: str, path: Path, *, reach: float, rows: Callable[[], Reading] = Rows, dialect: Dialect | None = None
     ) -> None:
         self.name = name
         self.reach = reach
         self._path = path
-        self._mapping = mapping
+        self._new_rows = rows
         self._dialect = dialect
-        self._zone = zone
-        self._time_format = time_format
 
     def open(self) -> None:
         """Raises Misconfigured where there is neither the file nor a rotated one."""
@@ -77,25 +66,32 @@ class CsvPast:
         return [*rotated, self._path] if self._path.exists() else rotated
 
     def _rows(self, generation: Generation, since: Micros, until: Micros) -> Iterator[Stretch]:
-        rows = Rows(self._dialect, self._mapping, zone=self._zone, time_format=self._time_format)
+        rows = self._new_rows()
         splitter = Splitter(self._dialect or detect_dialect(generation.peek(4096)))
         while data := generation.read(_CHUNK):
-            events, aside = _understood(generation, rows, splitter.feed(data))
-            if events and min(event.at for event in events) > until + _SLACK:
+            records, aside = _understood(generation, rows, splitter.feed(data))
+            times = [at for at in map(_instant, records) if at is not None]
+            if times and min(times) > until + _SLACK:
                 return
-            if aside or any(event.at >= since - _SLACK for event in events):
-                yield Stretch(events, aside)
+            if aside or any(at >= since - _SLACK for at in times):
+                yield Stretch(records, aside)
         if generation.path != self._path:  # of the live file, the rest of the last row is still to come
             yield Stretch(*_understood(generation, rows, splitter.finish()))
 
 
-def _understood(generation: Generation, rows: Rows, pieces: Iterable[Piece]) -> tuple[list[CelEvent], list[SetAside]]:
-    events: list[CelEvent] = []
+def _understood(generation: Generation, rows: Reading, pieces: Iterable[Piece]) -> tuple[list[Record], list[SetAside]]:
+    records: list[Record] = []
     aside: list[SetAside] = []
     for piece in pieces:
         for row in rows.read(piece):
             if isinstance(row.event, Unreadable):
                 aside.append(SetAside(f"{generation.path.name}:{row.offset}", row.event.reason, row.data))
             else:
-                events.append(row.event)
-    return events, aside
+                records.append(row.event)
+    return records, aside
+
+
+def _instant(record: Record) -> Micros | None:
+    if isinstance(record, CelEvent):
+        return record.at
+    return record.start if isinstance(record, CdrRow) else None
