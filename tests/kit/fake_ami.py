@@ -73,6 +73,10 @@ class FakeAmi:
                 session.close()
             self._sessions.clear()
 
+    def renew(self, tls: ssl.SSLContext) -> None:
+        """Shows another certificate from the next connection on."""
+        self._tls = tls
+
     def close(self) -> None:
         """Stops listening and cuts every session."""
         with contextlib.suppress(OSError):
@@ -111,7 +115,16 @@ class FakeAmi:
                 return
             if not self.greets_late:
                 session.sendall(self.greeting)
-            self._talk(session)
+            try:
+                self._talk(session)
+            finally:
+                self._forget(session)
+
+    def _forget(self, session: socket.socket) -> None:
+        with self._lock:
+            if session in self._sessions:
+                self._sessions.remove(session)
+            session.close()
 
     def _talk(self, session: socket.socket) -> None:
         buffer = b""

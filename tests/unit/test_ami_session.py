@@ -224,6 +224,19 @@ def test_17_questions_that_are_never_answered_hold_events_only_for_a_moment(ami:
     assert listener.of(Opened)[0].answers == Answers("52:54:00:ab:cd:ef", None, None, "2026-11-21 19:00:00", 7)
 
 
+def test_24_the_last_event_before_a_stop_is_handed_on(
+    ami: FakeAmi, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asterisk_connector.ami.session._QUIET", 60.0)
+    session = listener.start(ami)
+    ami.wait_for(lambda: listener.of(Opened))
+    ami.say(HANGUP)
+    ami.wait_for(lambda: session._talk is not None and session._talk.framer.holding)
+    listener.stop()
+    assert [read.body for read in listener.of(Read)] == [HANGUP]
+    assert isinstance(listener.items[-1], Lost)
+
+
 def test_an_answer_that_comes_late_is_learned(ami: FakeAmi, listener: Listener) -> None:
     ami.answers["CoreSettings"] = silence
     listener.start(ami)
@@ -405,12 +418,29 @@ def test_36_a_certificate_that_is_not_accepted_is_the_operators_matter(
     ami.close()
 
 
-def test_36_a_renewed_certificate_is_taken_as_soon_as_it_is_accepted(
-    certificate: tuple[Path, ssl.SSLContext], listener: Listener
+def test_36_an_expired_certificate_is_told_and_its_renewal_taken(
+    tmp_path: Path,
+    certificate: tuple[Path, ssl.SSLContext],
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ami = FakeAmi(tls=certificate[1])
-    session = listener.start(ami, tls=Tls(ca_file=certificate[0], server_name="pbx.example"))
-    ami.wait_for(lambda: session.connected)
+    monkeypatch.setattr("asterisk_connector.ami.reconnect._REFUSED", 0.1)
+    made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=old -keyout old.key -out made.pem"
+    for command in (
+        f"{made} -addext subjectAltName=DNS:pbx.example",
+        "x509 -in made.pem -signkey old.key -days -1 -out old.pem",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+    expired = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    expired.load_cert_chain(tmp_path / "old.pem", tmp_path / "old.key")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text((tmp_path / "old.pem").read_text() + certificate[0].read_text())
+    ami = FakeAmi(tls=expired)
+    listener.start(ami, tls=Tls(ca_file=trusted, server_name="pbx.example"))
+    ami.wait_for(lambda: listener.told(AmiUnavailable))
+    assert "expired" in listener.told(AmiUnavailable)[0].reason
+    ami.renew(certificate[1])
+    ami.wait_for(lambda: listener.of(Opened))
     ami.drop()
     ami.wait_for(lambda: len(listener.of(Opened)) == 2)
     ami.close()

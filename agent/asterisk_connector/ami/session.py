@@ -300,6 +300,7 @@ class Session:
             self._talk = None
         talk.connection.close()
         if talk.opened:
+            self._digest(talk, talk.framer.flush())  # the event that waited for the line to be quiet was read
             self._receive([Lost(talk.last, reason)])
 
     def _unavailable(self, reason: str, hint: str, retry_in: float) -> None:
