@@ -109,7 +109,7 @@ def test_21_and_26_records_arrive_once_in_order_per_key_with_the_modules_headers
     until(lambda: relay.journal.owed == 0, what="an empty journal")
 
 
-def test_20_25_29_and_43_an_outage_costs_disk_and_nothing_else(ami: FakeAmi, kafka: MockKafka, start: Start) -> None:
+def test_19_20_25_29_and_43_an_outage_costs_disk_and_nothing_else(ami: FakeAmi, kafka: MockKafka, start: Start) -> None:
     relay = start(encoder=Encoder(key="linkedid"), window=500, properties={"message.timeout.ms": 1000})
     ami.say(event(0))
     until(lambda: relay.published == 1)
@@ -163,7 +163,7 @@ def test_24_a_stop_in_a_burst_leaves_every_event_in_kafka_or_in_the_journal(
     again.stop()
 
 
-def _journalled(path: Path) -> set[int]:
+def journalled(path: Path) -> set[int]:
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     packs = [msgspec.msgpack.decode(body, type=list[Record]) for (body,) in database.execute("SELECT events FROM pack")]
     database.close()
@@ -190,7 +190,7 @@ def test_27_killed_with_a_backlog_nothing_that_was_journalled_is_lost(
         process.send_signal(signal.SIGKILL)
         process.wait()
         ami.drop()
-    waiting = _journalled(path)
+    waiting = journalled(path)
     kafka.up()
     relay = Relay(ami.port, kafka.brokers, path)
     until(lambda: relay.session.connected)
@@ -232,12 +232,12 @@ def outage_with_a_kill(
                 process.kill()
                 process.wait()
                 ami.drop()
-                at_kill = _journalled(path)
+                at_kill = journalled(path)
                 process = subprocess.Popen(command, env=environment)
             time.sleep(0.005)
         assert at_kill
         up()
-        until(lambda: not _journalled(path), 300, "an empty journal")
+        until(lambda: not journalled(path), 300, "an empty journal")
     finally:
         process.kill()
         process.wait()
