@@ -13,7 +13,7 @@ from asterisk_connector.config import reference as written
 
 @click.group()
 def config() -> None:
-    """Example, schema, reference and effective values of the configuration."""
+    """Example, schema, reference and effective values of the configuration; other programs' settings as ours."""
 
 
 @config.command()
@@ -37,7 +37,10 @@ def reference() -> None:
 @config.command()
 @config_option
 def show(config_file: Path) -> None:
-    """Prints what is in force: file, environment and credentials together; secrets as where they come from."""
+    """Prints what is in force.
+
+    File, environment and credentials together; secrets are shown as where they come from.
+    """
     click.echo(written.show(settings_of(config_file)), nl=False)
 
 

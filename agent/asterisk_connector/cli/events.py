@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple, cast
 import click
 import msgspec
 
-from asterisk_connector.ami.session import Item, Opened, Read, Session, said_to_login_alone
+from asterisk_connector.ami.session import Item, Learned, Opened, Read, Session, said_to_login_alone
 from asterisk_connector.ami.wire import Debris, Event, Frame, Framer, Greeting
 from asterisk_connector.cli.configuration import config_option, settings_of
 from asterisk_connector.clock import SystemClock
@@ -31,6 +31,7 @@ from asterisk_connector.relay.filters import Filters, parse_line
 from asterisk_connector.relay.identity import NO_ENTITY, Facts, identify
 
 _CHUNK = 1 << 18
+_LINE_HELP = "A filter as in ami_kafka.conf, instead of the configured ones; repeatable."
 _TIMESTAMP = b"\r\nTimestamp: "
 
 
@@ -59,7 +60,10 @@ class Preview(NamedTuple):
 
 @click.group()
 def events() -> None:
-    """What is published of AMI events."""
+    """What is published of AMI events, out of a capture or live; no Kafka is needed.
+
+    One JSON object a line: `key`, `headers`, `value`, and `value_base64` where the value is not UTF-8.
+    """
 
 
 @events.command()
@@ -70,7 +74,7 @@ def events() -> None:
 @click.option("--system-name", help="System name.  [default: none]")
 @click.option("--asterisk-version", default="unknown", show_default=True, help="Asterisk's version.")
 @click.option("--hostname", help="Host name.  [default: this host's]")
-@click.option("--eventfilter", "lines", multiple=True, metavar="LINE", help="A line of ami_kafka.conf; repeatable.")
+@click.option("--eventfilter", "lines", multiple=True, metavar="LINE", help=_LINE_HELP)
 def preview(
     *,
     capture: Path,
@@ -109,9 +113,13 @@ def preview(
 @events.command()
 @config_option
 @click.option("--format", "form", type=click.Choice(["json", "ami"]), help="Form of the value.  [default: configured]")
-@click.option("--eventfilter", "lines", multiple=True, metavar="LINE", help="A line of ami_kafka.conf; repeatable.")
+@click.option("--eventfilter", "lines", multiple=True, metavar="LINE", help=_LINE_HELP)
 def tail(config_file: Path, form: Format | None, lines: tuple[str, ...]) -> None:
-    """Prints the records of live events until Ctrl-C, over a manager session of its own."""
+    """Prints the records of live events until Ctrl-C.
+
+    It logs in with a session of its own, as `ami` says, beside the service's; filters, format and key are those of
+    `events`, where there is one.
+    """
     settings = settings_of(config_file)
     if settings.ami is None:
         raise Misconfigured("there is no manager session to listen to", "write `ami` with host, user and secret_file")
@@ -123,12 +131,14 @@ def tail(config_file: Path, form: Format | None, lines: tuple[str, ...]) -> None
     def receive(items: Sequence[Item]) -> None:
         nonlocal identity
         for item in items:
-            if isinstance(item, Opened):
+            if isinstance(item, Opened | Learned):
                 identity = identify(item.answers, configured=facts, hostname=socket.gethostname())
             elif isinstance(item, Read) and (line := preview.line(item.body, item.at, identity)) is not None:
                 click.echo(line)
 
-    session = Session(publishing.ami_session(settings.ami), receive, clock=SystemClock(), notify=_complain)
+    quietly = configured is not None and configured.hide_own_login
+    talk = publishing.ami_session(settings.ami, hide_own_login=quietly)
+    session = Session(talk, receive, clock=SystemClock(), notify=_complain)
     try:
         while True:
             session.round()

@@ -30,7 +30,7 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {
     "run": Verb("run:run", "Runs the service."),
     "check": Verb("check:check", "Names every problem of the configuration, the host and what is reached from it."),
-    "config": Verb("config:config", "Example, schema, reference and effective values of the configuration."),
+    "config": Verb("config:config", "Example, schema, reference and effective values of the configuration; imports."),
     "calls": Verb("calls:calls", "Calls the agent knows: list, show, tail."),
     "outbox": Verb("outbox:outbox", "What is owed, and dead letters: list, show, retry, drop, export."),
     "set-aside": Verb("set_aside:set_aside", "Rows that could not be understood."),
