@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,20 @@ class PostgreSQL(Server):
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._gone(timeout)
+
+    def freeze(self) -> None:
+        """Its sessions are processes of their own: they fall silent with it."""
+        super().freeze()
+        self._sessions(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._sessions(signal.SIGCONT)
+        super().thaw()
+
+    def _sessions(self, number: signal.Signals) -> None:
+        for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), number)
 
     def _serves(self) -> bool:
         if not self.running:
