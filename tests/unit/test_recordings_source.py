@@ -14,7 +14,7 @@ import pytest
 
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.errors import Misconfigured
-from asterisk_connector.notices import FileMissing, Notice, SourceFailed, WatchOverflow, WatchRefused
+from asterisk_connector.notices import FileMissing, Notice, SourceFailed, SourceOpened, WatchOverflow, WatchRefused
 from asterisk_connector.records import RecordingFile
 from asterisk_connector.sources.monitor import mounts, tree
 from asterisk_connector.sources.recordings import RecordingsSource
@@ -332,8 +332,10 @@ def test_a_closed_folder_is_told_and_read_once_it_is_open(bench: Bench, monkeypa
     bench.until(1)
     (failed,) = [notice for notice in bench.notices if isinstance(notice, SourceFailed)]
     assert "closed" in failed.reason
+    assert SourceOpened("recordings") not in bench.notices
     shut.set()
     bench.until(2)
+    assert SourceOpened("recordings") in bench.notices
 
 
 def test_wake_ends_a_read_from_another_thread(bench: Bench) -> None:

@@ -16,6 +16,7 @@ import re
 import stat
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -78,12 +79,12 @@ class RecordingsSource:
         self.name = name
         self._clock = clock
         # Asterisk writes format wav49 into files that end in .WAV.
-        self._endings = frozenset({"WAV" if e == "wav49" else e for e in extensions} | set(extensions))
-        self._ignore = [re.compile(pattern) for pattern in ignore]
+        endings = frozenset({"WAV" if e == "wav49" else e for e in extensions} | set(extensions))
+        wanted = partial(_wanted, endings, [re.compile(pattern) for pattern in ignore])
         self._settle = settle
         self._min_size = min_size
         self._max_age = max_age
-        self._tree = Tree([str(r) for r in roots], name, wanted=self._wanted, poll=poll, notify=notify, clock=clock)
+        self._tree = Tree([str(r) for r in roots], name, wanted=wanted, poll=poll, notify=notify, clock=clock)
         self._since = 0
         self._newest = 0
         self._pending: dict[str, _Pending] = {}
@@ -131,11 +132,6 @@ class RecordingsSource:
         self._tree.close()
         self._pending.clear()
         self._told.clear()
-
-    def _wanted(self, name: str) -> bool:
-        if name.rpartition(".")[2] not in self._endings or _TEMPORARY.search(name):
-            return False
-        return not any(pattern.search(name) for pattern in self._ignore)
 
     def _note(self, change: Change) -> None:
         path = change.path
@@ -215,6 +211,13 @@ class RecordingsSource:
         for path in [path for path, told in self._told.items() if told[2] < self._since]:
             del self._told[path]
         return msgspec.msgpack.encode(RecordingsPosition(self._since))
+
+
+def _wanted(endings: frozenset[str], ignored: Sequence[re.Pattern[str]], name: str) -> bool:
+    """Whether a file of that name may be a recording."""
+    if name.rpartition(".")[2] not in endings or _TEMPORARY.search(name):
+        return False
+    return not any(pattern.search(name) for pattern in ignored)
 
 
 def _look(path: str) -> os.stat_result | None:

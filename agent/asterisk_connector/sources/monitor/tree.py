@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from inotify_simple import Event, INotify, flags
 
 from asterisk_connector.clock import Clock
-from asterisk_connector.notices import FileMissing, Notify, SourceFailed, WatchOverflow, WatchRefused
+from asterisk_connector.notices import FileMissing, Notify, SourceFailed, SourceOpened, WatchOverflow, WatchRefused
 from asterisk_connector.sources.monitor.mounts import is_silent, silent_mounts
 
 _CHANGES = (
@@ -282,7 +282,9 @@ class Tree:
                     self._trouble(path, error)
                 continue
             directory.refreshed = refreshed
-            self._troubled.discard(path)
+            if path in self._troubled:
+                self._troubled.remove(path)
+                self._notify(SourceOpened(self._source))
             left.extend(each for each in below if deep or each not in self._directories)
 
     def _list(self, path: str, directory: _Directory, entries: Iterable[os.DirEntry[str]]) -> list[str]:
