@@ -3,6 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PEERS  := .venv-bench/.ready
 LOCK   := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
@@ -40,8 +41,13 @@ prove: $(READY) ## the long forms: ten-minute outages, a million rows, hundreds 
 	@tests/kit/install-packages --all
 	$(BIN)/pytest -m prove --durations=15
 
-bench: $(READY) ## the figures of docs/benchmarks.md
+bench: $(READY) $(PEERS) ## the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
+
+$(PEERS): requirements/bench.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
 
 docs: $(READY) ## writes everything in docs/ that is made from code
 	$(BIN)/asterisk-connector config example > docs/config.example.yaml
@@ -53,6 +59,7 @@ docs: $(READY) ## writes everything in docs/ that is made from code
 lock: $(READY) ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml requirements/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -o requirements/bench.txt
 
 clean: ## removes what the other words made, downloads too
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(dir $(PEERS)) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -9,8 +9,12 @@ from importlib import import_module
 NAMES = ("assembly", "rows", "delivery_path", "latency", "idle", "start", "events")
 
 
+PEERS = "peers"
+"""Wants the virtual environment of `make bench`, and a real Kafka."""
+
+
 def main() -> None:
-    for name in sys.argv[1:] or NAMES:
+    for name in sys.argv[1:] or (*NAMES, PEERS):
         began = time.monotonic()
         for figure in import_module(f"tests.benchmarks.bench_{name}").figures(True):
             print(figure, flush=True)
