@@ -315,6 +315,15 @@ class AmiGap(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class HostRenamed(Notice):
+    """Events go on under the entity id of before, from a host of another name: renamed, or cloned."""
+
+    entity_id: str
+    before: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventsJournalled(Notice):
     """AMI events read and, of these, kept by the filters and committed."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,15 @@ import pytest
 from asterisk_connector.ami.handshake import Answers
 from asterisk_connector.ami.session import Alive, Learned, Lost, Opened, Read
 from asterisk_connector.clock import SystemClock
-from asterisk_connector.notices import AmiGap, EventRefused, EventsDropped, EventsJournalled, Notice, StoreBlocked
+from asterisk_connector.notices import (
+    AmiGap,
+    EventRefused,
+    EventsDropped,
+    EventsJournalled,
+    HostRenamed,
+    Notice,
+    StoreBlocked,
+)
 from asterisk_connector.relay.encode import Encoder, Identity
 from asterisk_connector.relay.filters import Filters, parse_line
 from asterisk_connector.relay.identity import identify
@@ -93,6 +101,17 @@ def test_35_and_37_each_event_carries_the_identity_of_its_session(bench: Bench) 
     who = {fields["Event"]: identity for identity, fields in bench.records()}
     assert (who["A"].asterisk_version, who["B"].asterisk_version) == ("22.10.1", "22.11")
     assert (who["B"].entity_id, who["C"].entity_id) == ("52:54:00:ab:cd:ef", "01")
+
+
+def test_35_a_host_that_goes_on_under_the_entity_id_of_another_one_is_told_once(bench: Bench) -> None:
+    def on(host: str) -> Callable[[Answers, Identity | None], Identity]:
+        return lambda answers, known: identify(answers, known=known, hostname=host)
+
+    for host in ("pbx-1", "pbx-1", "pbx-2", "pbx-2"):
+        bench.stop()
+        bench.start(identify=on(host)).receive([Opened(1, "p", ANSWERS), Read(2, event("A"))])
+    bench.recorder.close()
+    assert bench.told(HostRenamed) == [HostRenamed("52:54:00:ab:cd:ef", "pbx-1", "pbx-2")]
 
 
 def test_a_time_without_a_session_becomes_a_gap_record_with_what_is_known_of_it(bench: Bench) -> None:

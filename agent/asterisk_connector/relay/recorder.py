@@ -22,6 +22,7 @@ from asterisk_connector.notices import (
     EventRefused,
     EventsDropped,
     EventsJournalled,
+    HostRenamed,
     Notify,
     StoreBlocked,
     StoreUnblocked,
@@ -78,7 +79,8 @@ class Recorder:
         self._saved_at = clock.monotonic()
         self._life_is_news = False
         self._answers = Answers()
-        self._identity = identify(Answers(), journal.last_identity())
+        self._before = journal.last_identity()
+        self._identity = identify(Answers(), self._before)
         self._records: list[Record] = []
         self._read = 0
         self._blocked_since: float | None = None
@@ -149,6 +151,7 @@ class Recorder:
                 self._answers = item.answers
                 self._identity = self._identify(item.answers, self._identity)
                 if isinstance(item, Opened):
+                    self._tell_rename()
                     self._tell_gap(item)
             elif isinstance(item, Alive):
                 self._answers = self._answers._replace(calls=item.calls)
@@ -179,6 +182,12 @@ class Recorder:
                 self._records.append(self._encoder.encode(body, read.at, self._identity))
         except Exception as error:  # one event must never stop the others, whatever is in it
             self._notify(EventRefused("", body[7:40].decode(errors="replace"), len(body), repr(error)))
+
+    def _tell_rename(self) -> None:
+        """A cloned host would publish under the name of the one it was cloned from (35)."""
+        before, self._before = self._before, self._identity
+        if before and before.entity_id == self._identity.entity_id and before.hostname != self._identity.hostname:
+            self._notify(HostRenamed(before.entity_id, before.hostname, self._identity.hostname))
 
     def _tell_gap(self, opened: Opened) -> None:
         life = self._life

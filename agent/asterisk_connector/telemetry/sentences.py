@@ -202,6 +202,12 @@ def _ami_gap(x: n.AmiGap) -> Sentence:
     return Sentence(WARNING, f"no manager session for {seconds:.1f} s ({x.reason}{more}); events of that time are lost")
 
 
+def _host_renamed(x: n.HostRenamed) -> Sentence:
+    text = f"this host is {x.now}, but entity id {x.entity_id} and what is kept here come from {x.before}"
+    hint = f"if {x.before} still runs, this is a clone whose events look like its own: set events.entity_id here"
+    return Sentence(WARNING, _with_hint(text, hint))
+
+
 def _events_dropped(x: n.EventsDropped) -> Sentence:
     return Sentence(ERROR, f"{x.events} AMI events were dropped by {x.where}: {x.reason}", {}, f"dropped:{x.where}")
 
@@ -271,6 +277,7 @@ _TELLINGS: dict[type[Notice], Callable[[Any], Sentence]] = {
     n.AmiUnavailable: _ami_unavailable,
     n.AmiDamaged: _ami_damaged,
     n.AmiGap: _ami_gap,
+    n.HostRenamed: _host_renamed,
     n.EventsDropped: _events_dropped,
     n.EventRefused: _event_refused,
     n.PublishingPaused: _publishing_paused,
