@@ -2,7 +2,7 @@
 
 Nothing in the agent knows that it is a demo: a configuration is written into a temporary folder, and the same code as
 `run` reads the same kind of file, logs in to the same kind of manager port, and posts and publishes to the same kind
-of address.
+of address. Ctrl-C, once or often, ends it in order: what was started is stopped, and the folder goes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import queue
 import shutil
+import signal
 import tempfile
 import threading
 from collections import Counter
@@ -65,14 +66,18 @@ store: {{ directory: "{state}", reserve: 1MiB }}
 @click.option("--keep", is_flag=True, help="Keep the temporary folder and say where it is.")
 def demo(speed: float, keep: bool) -> int:
     """Runs the whole agent on embedded defaults and shows each call as it is shipped, and AMI events as they arrive."""
+    interrupted = threading.Event()
+    # No exception that could break into the stop and leave the folder behind.
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     folder = Path(tempfile.mkdtemp(prefix="asterisk-connector-demo-"))
     try:
-        return _Demo(folder, speed).run()
+        return _Demo(folder, speed, interrupted).run()
     finally:
         if keep:
             click.echo(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGINT, before)
 
 
 class _Arrival(NamedTuple):
@@ -82,7 +87,8 @@ class _Arrival(NamedTuple):
 
 
 class _Demo:
-    def __init__(self, folder: Path, speed: float) -> None:
+    def __init__(self, folder: Path, speed: float, interrupted: threading.Event) -> None:
+        self._interrupted = interrupted
         self._clock = SystemClock()
         terminal = Console()
         self._console = Console(highlight=False, width=None if terminal.is_terminal else _PIPED_WIDTH)
@@ -104,15 +110,11 @@ class _Demo:
         self._manager.start()
         self._agent.start()
         self._introduce()
-        playing: list[threading.Thread] = []
-        interrupted = False
-        try:
-            # What a manager port says while nobody is logged in is lost, in a demo as with any Asterisk.
-            self._manager.logged_in.wait(_LOGIN_SECONDS)
-            playing = self._play()
-            self._show_until_all_came(playing)
-        except KeyboardInterrupt:
-            interrupted = True
+        self._wait_for_login()
+        playing = self._play()
+        self._show_until_all_came(playing)
+        interrupted = self._interrupted.is_set()
+        if interrupted:
             self._console.print("\n[dim]stopping[/dim]")
         self._player.stop()
         self._manager.stop()
@@ -125,6 +127,13 @@ class _Demo:
         self._journal.close()
         proven = self._summary()
         return 130 if interrupted else 0 if proven else 1
+
+    def _wait_for_login(self) -> None:
+        """What a manager port says while nobody is logged in is lost, in a demo as with any Asterisk."""
+        deadline = self._clock.monotonic() + _LOGIN_SECONDS
+        while not self._manager.logged_in.wait(0.1):
+            if self._interrupted.is_set() or self._clock.monotonic() > deadline:
+                return
 
     def _play(self) -> list[threading.Thread]:
         """Begins both halves of the recording at the same moment."""
@@ -164,9 +173,9 @@ class _Demo:
         self._print([name for name, _ in _WIDTHS], "bold")
 
     def _show_until_all_came(self, playing: list[threading.Thread]) -> None:
-        """Until everything is there, or nothing has come any more for a while."""
+        """Until everything is there, or nothing has come any more for a while, or Ctrl-C."""
         came, deadline = -1, 0.0
-        while True:
+        while not self._interrupted.is_set():
             self._show_arrived(wait=0.25)
             self._show_events()
             if any(thread.is_alive() for thread in playing):
