@@ -70,10 +70,10 @@ def test_audio_follows_its_call_and_is_moved_after_success_only(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_kills_and_a_failing_api_upload_each_recording_under_one_key(tmp_path: Path) -> None:
+    failures = iter((Answer(503), Answer(fault="close_after"), Answer(fault="close_before")) * 2)
+
     def unwell(request: Received) -> Answer:
-        if request.path == AUDIO and request.number < 2 * CALLS:
-            return (Answer(503), Answer(fault="close_after"), Answer(fault="close_before"))[request.number % 3]
-        return Answer()
+        return next(failures, Answer()) if request.path == AUDIO else Answer()
 
     with CallApi(unwell) as api:
         agent = agent_for(tmp_path, api, {"after": "delete"})

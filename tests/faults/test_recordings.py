@@ -19,6 +19,7 @@ from asterisk_connector.sources.recordings import RecordingsSource
 from tests.kit.agent_process import AgentProcess
 from tests.kit.call_api import CallApi
 from tests.kit.traffic import NumberedCall
+from tests.kit.wait import until
 
 CALLS = 150
 
@@ -89,6 +90,21 @@ def judge(pbx: Pbx, api: CallApi, within: float = 40) -> None:
         time.sleep(0.2)
     assert wrong() == {}
     assert set(Counter(path for paths in told().values() for path in paths).values()) == {1}
+
+
+def test_a_recording_that_comes_after_its_call_was_shipped_makes_a_new_revision(tmp_path: Path) -> None:
+    pbx = Pbx(tmp_path, seconds=0)
+    call = NumberedCall(0, base=int(time.time()))
+    with CallApi() as api, agent_for(pbx, api, tmp_path):
+        pbx.cel.write_bytes(b"".join(row + b"\n" for _, row in call.rows()))
+        until(lambda: call.linkedid in api.calls, 20, "the call")
+        assert "recording_files" not in api.calls[call.linkedid]
+        path = pbx.monitor / "2026" / f"late-{call.linkedid}.sln"
+        path.parent.mkdir()
+        path.write_bytes(bytes(1600))
+        until(lambda: "recording_files" in api.calls[call.linkedid], 20, "the call with its recording")
+        assert [file["file_path"] for file in api.calls[call.linkedid]["recording_files"]] == [str(path)]
+        assert len(api.requests) == len({request.key for request in api.requests}) == 2
 
 
 @pytest.mark.slow
