@@ -18,7 +18,7 @@ from tests.kit.agent_process import AgentProcess
 from tests.kit.traffic import NumberedCall
 from tests.kit.wait import until
 
-CALLS = 2000
+CALLS = 1200
 
 
 def owed(state: Path) -> int:
