@@ -20,6 +20,7 @@ from asterisk_connector.assembler import Rules, settle
 from asterisk_connector.call import rfc3339
 from asterisk_connector.clock import Clock
 from asterisk_connector.delivery.shipping import Shipped, plan
+from asterisk_connector.errors import Misconfigured
 from asterisk_connector.linker import Linker
 from asterisk_connector.past_calls import PastCall, Period
 from asterisk_connector.records import Batch, Micros, Record, Seen
@@ -30,9 +31,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Backfill:
-    """Of one period into a store that nobody else is writing."""
+    """Of one period into a store that nobody else is writing. Raises Misconfigured where calls go nowhere."""
 
     def __init__(self, store: Store, rules: Rules, period: Period, *, clock: Clock) -> None:
+        if not rules.sinks:
+            raise Misconfigured("calls go nowhere", "configure `api`, `calls.kafka` or `calls.file`")
         self._store = store
         self._rules = rules
         self._clock = clock

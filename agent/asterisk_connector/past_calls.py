@@ -23,8 +23,10 @@ from asterisk_connector.notices import Notify
 from asterisk_connector.records import Batch, CdrRow, CelEvent, Micros, Record, Seen, SetAside
 from asterisk_connector.sources.base import Past
 from asterisk_connector.store.store import Store
+from asterisk_connector.store.words import Limits
 
 _SECOND = 1_000_000
+_ANY_SIZE = 1 << 50
 SLICE: Micros = 86_400 * _SECOND
 _OLDEST, _LATEST = 315_532_800, 1 << 33
 """Seconds from 1980 on: a row or name that tells another time tells none."""
@@ -93,7 +95,9 @@ class PastCalls:
     def read(self, period: Period, done: Callable[[float], None]) -> Iterator[PastCall]:
         """The calls that began in one slice, oldest record first. `done` is told the part of it that is done."""
         with tempfile.TemporaryDirectory(prefix="asterisk-connector-") as directory:
-            scratch = Store.open(Path(directory), clock=self._clock, notify=self._notify)
+            scratch = Store.open(
+                Path(directory), clock=self._clock, notify=self._notify, limits=Limits(max_bytes=_ANY_SIZE)
+            )
             try:
                 share = 1 / (len(self._sources) + 1)
                 for number, source in enumerate(self._sources):
@@ -132,7 +136,7 @@ class PastCalls:
                 continue
             progress = self._rules.progress()
             for record in records:
-                progress.observe(record, instant(record) or now)
+                progress.observe(record, min(instant(record) or now, now))  # a row may be dated 2038
             yield PastCall(began, tuple(names), records, progress.verdict(now))
 
 

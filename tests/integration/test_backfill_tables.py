@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
+from asterisk_connector.call import decode
 from asterisk_connector.cli.main import main
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.notices import ignore
@@ -117,6 +119,30 @@ def test_every_call_of_a_period_is_found_and_owed_once(
     keys = [item.idempotency_key for item in host.owed()]
     assert len(keys) == len(set(keys)) == CALLS
     pbx.close()
+
+
+def test_rows_of_both_tables_make_one_call_and_a_clock_of_2038_is_nobodys_trouble(
+    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cel = Pbx(server, "backfilled_cel", CEL_SCHEMAS["sipstack"], ZONE)
+    rows = Pbx(server, "backfilled_cdr", CDR_SCHEMAS["freepbx"], ZONE)
+    calls = [NumberedCall(n, gap=GAP, base=BASE) for n in range(CALLS)]
+    cel.write([row for call in calls for row in cel_rows(call)])
+    joined = [
+        replace(cdr(n, int(call.start)), uniqueid=call.linkedid, linkedid=call.linkedid, did="4165550100")
+        for n, call in enumerate(calls)
+    ]
+    rows.write([*joined, cdr(77, 2_147_000_000)])
+    host = Host(tmp_path, cel, capsys)
+    both = {**settings(cel)["sources"], **settings(rows)["sources"]}
+    host.config.write_text(yaml.safe_dump({**yaml.safe_load(host.config.read_text()), "sources": both}))
+    assert host.verb("backfill")["owed"] == CALLS
+    told = [decode(item.body) for item in host.owed()]
+    assert {call.did for call in told} == {"4165550100"}
+    assert {call.call_id for call in told} == {call.linkedid for call in calls}
+    assert host.verb("reconcile")["accounted"] is True
+    cel.close()
+    rows.close()
 
 
 def test_calls_missed_while_nothing_ran_reach_the_api_once(

@@ -246,3 +246,12 @@ def test_a_source_that_remembers_nothing_is_said(tmp_path: Path, capsys: pytest.
     config.chmod(0o600)
     assert main(["backfill", "--config", str(config), "--since", "1h"]) == 78
     assert "remembers nothing" in capsys.readouterr().err
+
+
+def test_a_repair_for_nobody_is_refused(pbx: Pbx, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load(pbx.config.read_text())
+    del settings["calls"]
+    pbx.config.write_text(yaml.safe_dump(settings))
+    code = main(["reconcile", "--config", str(pbx.config), "--since", "1d", "--repair"])
+    assert code == 78
+    assert capsys.readouterr().err

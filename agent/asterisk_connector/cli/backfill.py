@@ -13,7 +13,6 @@ from asterisk_connector.cli.configuration import config_option, settings_of
 from asterisk_connector.cli.period import described, past_calls, period, period_options, progress, state, tell
 from asterisk_connector.cli.state import local_time
 from asterisk_connector.clock import SystemClock
-from asterisk_connector.errors import Misconfigured
 from asterisk_connector.past_calls import Period
 from asterisk_connector.reconcile import Reconciliation
 from asterisk_connector.records import Micros
@@ -35,8 +34,6 @@ def backfill(*, config_file: Path, since: Micros, until: Micros, rate: float, dr
     """
     settings = settings_of(config_file)
     asked = period(since, until, settings)
-    if not parts.sink_names(settings):
-        raise Misconfigured("calls go nowhere", "configure `api`, `calls.kafka` or `calls.file`")
     with state(settings, change=not dry_run) as store, past_calls(settings, rate) as past:
         work = None if dry_run else Backfill(store, parts.rules(settings, tell), asked, clock=SystemClock())
         begun = asked.since if work is None else work.begun
