@@ -63,13 +63,14 @@ def cdr_row(call: NumberedCall) -> CdrRow:
 
 
 class PbxCalls:
-    """A PBX whose calls go into a CEL and a CDR table, each in a database of its own."""
+    """A PBX whose calls go into a CEL and a CDR table of one database."""
 
-    def __init__(self, server: MariaDB | PostgreSQL, schema: str = "", cel_schema: str = "") -> None:
-        schema = schema or SCHEMAS[server.kind]
+    def __init__(
+        self, server: MariaDB | PostgreSQL, cel_schema: str = "", cdr_schema: str = "", name: str = "calls"
+    ) -> None:
         self.server = server
-        self.cel = Pbx(server, "calls_cel", CEL_SCHEMAS[cel_schema or schema])
-        self.cdr = Pbx(server, "calls_cdr", CDR_SCHEMAS[schema])
+        self.cel = Pbx(server, name, CEL_SCHEMAS[cel_schema or SCHEMAS[server.kind]])
+        self.cdr = Pbx(server, name, CDR_SCHEMAS[cdr_schema or SCHEMAS[server.kind]], beside=self.cel)
 
     def write(self, calls: Sequence[NumberedCall]) -> None:
         self.cel.write([event for call in calls for event in events(call)])

@@ -188,15 +188,20 @@ CEL_SCHEMAS = {
 
 
 class Pbx:
-    """One database with one CDR or CEL table, and a pen to write into it. `zone` is the one Asterisk writes in."""
+    """One database with one CDR or CEL table, and a pen to write into it. `zone` is the one Asterisk writes in.
 
-    def __init__(self, bench: MariaDB | PostgreSQL, name: str, schema: Schema, zone: tzinfo = UTC) -> None:
+    The database is a fresh one, or that of the table `beside`.
+    """
+
+    def __init__(
+        self, bench: MariaDB | PostgreSQL, name: str, schema: Schema, zone: tzinfo = UTC, beside: Pbx | None = None
+    ) -> None:
         self.bench = bench
         self.driver = "mysql" if bench.kind == "mariadb" else "postgresql"
         self.schema = schema
         self.zone = zone
         self.table = "cel" if "type" in schema.columns else "cdr"
-        self.database: Database = bench.create(name)
+        self.database: Database = beside.database if beside else bench.create(name)
         self.pen = self.connect()
         self.create()
 
