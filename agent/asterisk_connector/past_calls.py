@@ -27,6 +27,7 @@ from asterisk_connector.store.words import Limits
 
 _SECOND = 1_000_000
 _ANY_SIZE = 1 << 50
+KEPT = 10_000
 SLICE: Micros = 86_400 * _SECOND
 _OLDEST, _LATEST = 315_532_800, 1 << 33
 """Seconds from 1980 on: a row or name that tells another time tells none."""
@@ -71,10 +72,8 @@ class PastCalls:
             )
         self.rows = 0
         """Rows read so far, those around a slice included."""
-        self.set_aside: list[SetAside] = []
-        """The first rows that could not be understood."""
-        self.unreadable = 0
-        """How many there were."""
+        self.set_aside: dict[tuple[str, str], SetAside] = {}
+        """Rows that could not be understood, by source and ident; the first KEPT of them."""
         self._sources = sources
         self._rules = rules
         self._clock = clock
@@ -115,8 +114,8 @@ class PastCalls:
             seen = [Seen(str(number + n), record) for n, record in enumerate(stretch.records)]
             number += len(seen)
             scratch.append(Batch(source.name, seen, b""))
-            self.unreadable += len(stretch.set_aside)
-            self.set_aside += stretch.set_aside[: max(0, 20 - len(self.set_aside))]
+            for row in stretch.set_aside[: max(0, KEPT - len(self.set_aside))]:
+                self.set_aside[source.name, row.ident] = row
             self._pace(len(seen) + len(stretch.set_aside))
             newest = max((instant(record) or 0 for record in stretch.records), default=0)
             done(min(1.0, max(0.0, (newest - around.since) / (around.until - around.since))))

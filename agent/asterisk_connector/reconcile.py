@@ -17,7 +17,7 @@ from asterisk_connector.standing import Standing, standing
 from asterisk_connector.store.store import Store
 
 _AT_ONCE = 200
-_LISTED = 10_000
+LISTED = 10_000
 
 
 class Difference(NamedTuple):
@@ -29,7 +29,7 @@ class Difference(NamedTuple):
 
 
 class Reconciliation:
-    """Of a period; `differences` lists the first so many, the counts are of all."""
+    """Of a period. The counts are of all; of those that are missing and of the others the first LISTED are listed."""
 
     def __init__(self, past: PastCalls, store: Store, backfill: Backfill | None = None) -> None:
         self.calls = 0
@@ -39,7 +39,7 @@ class Reconciliation:
         """Calls that nobody was told of."""
         self.owed = 0
         """Of these, owed now."""
-        self.differences: list[Difference] = []
+        self._listed: dict[bool, list[Difference]] = {False: [], True: []}
         self._past = past
         self._store = store
         self._backfill = backfill
@@ -56,6 +56,11 @@ class Reconciliation:
     def accounted(self) -> bool:
         """Whether somebody has, or will have, every call, or said no to it."""
         return self.missing == 0 or self._backfill is not None
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Linkedids that were not simply shipped, those not accounted for first."""
+        return [*self._listed[False], *self._listed[True]]
 
     def _slice(self, calls: Iterator[PastCall]) -> None:
         missing: list[PastCall] = []
@@ -80,8 +85,9 @@ class Reconciliation:
     def _count(self, call: PastCall, found: Mapping[str, Standing]) -> None:
         self.counts.update(found.values())
         for name, each in found.items():
-            if each is not Standing.SHIPPED and len(self.differences) < _LISTED:
-                self.differences.append(Difference(name, call.began, each))
+            listed = self._listed[each.accounted]
+            if each is not Standing.SHIPPED and len(listed) < LISTED:
+                listed.append(Difference(name, call.began, each))
 
     def _owe(self, calls: list[PastCall]) -> None:
         if self._backfill is not None and calls:

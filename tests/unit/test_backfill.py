@@ -110,6 +110,23 @@ def test_a_dry_run_counts_and_leaves_the_state_alone(pbx: Pbx) -> None:
     assert pbx.items() == []
 
 
+def test_rows_nobody_understands_are_told_once(pbx: Pbx) -> None:
+    with pbx.file.open("ab") as file:
+        file.write(b'"garbage"\n"CHAN_START","no time","","","","","","","","","","","","","1.1","1.1","","","",""\n')
+    found = pbx.verb("backfill", "--since", _iso(SystemClock().now() - 3 * SLICE))
+    assert (found["owed"], found["unreadable"]) == (3, 2)
+
+
+def test_what_is_missing_is_listed_before_what_is_on_its_way(pbx: Pbx) -> None:
+    first = CALLS[0].linkedid
+    around = ["--since", _iso(CALLS[0].base * 1_000_000 - 1), "--until", _iso(CALLS[0].base * 1_000_000 + 1_000_000)]
+    assert main(["backfill", "--config", str(pbx.config), *around]) == 0
+    found = pbx.verb("reconcile", ends=1)
+    standings = [(each["linkedid"], each["standing"]) for each in found["differences"]]
+    assert standings[-1] == (first, "owed")
+    assert {standing for _, standing in standings[:-1]} == {"unknown"}
+
+
 def test_a_running_service_is_named_and_what_to_do(pbx: Pbx) -> None:
     store = pbx.store()
     said = pbx.verb("backfill", ends=75)["said"]

@@ -16,7 +16,6 @@ from asterisk_connector.clock import SystemClock
 from asterisk_connector.past_calls import Period
 from asterisk_connector.reconcile import Reconciliation
 from asterisk_connector.records import Micros
-from asterisk_connector.standing import Standing
 
 _SHOWN = 20
 
@@ -48,7 +47,7 @@ def backfill(*, config_file: Path, since: Micros, until: Micros, rate: float, dr
             "begun": described(Period(begun, asked.until))["since"],
             "dry_run": dry_run,
             "rows": past.rows,
-            "unreadable": past.unreadable,
+            "unreadable": len(past.set_aside),
             "calls": found.calls,
             "missing": found.missing,
             "owed": found.owed,
@@ -66,7 +65,7 @@ def _print(found: Reconciliation, asked: Period, dry_run: bool) -> None:
     if not dry_run:
         click.echo(f"{found.owed} are owed now: start the service, it sends them" if found.owed else "nothing to send")
         return
-    missing = [each for each in found.differences if each.standing in (Standing.UNKNOWN, Standing.HISTORY)]
+    missing = [each for each in found.differences if not each.standing.accounted]
     for each in missing[:_SHOWN]:
         click.echo(f"  {local_time(each.began)}  {each.name}  {each.standing}")
     if len(missing) > _SHOWN:

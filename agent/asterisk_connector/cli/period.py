@@ -26,6 +26,7 @@ from asterisk_connector.telemetry.sentences import WARNING, say
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SECOND = 1_000_000
+_SHOWN = 20
 _SPANS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _HINT = (
     "systemctl stop asterisk-connector, run this again, systemctl start asterisk-connector;"
@@ -113,10 +114,10 @@ def past_calls(settings: Settings, rate: float) -> Iterator[PastCalls]:
         yield past
     finally:
         past.close()
-    for row in past.set_aside:
+    for row in list(past.set_aside.values())[:_SHOWN]:
         click.echo(f"not understood: {row.reason}: {row.raw[:80]!r}", err=True)
-    if past.unreadable > len(past.set_aside):
-        click.echo(f"{past.unreadable - len(past.set_aside)} more rows could not be understood", err=True)
+    if len(past.set_aside) > _SHOWN:
+        click.echo(f"{len(past.set_aside) - _SHOWN} more rows could not be understood", err=True)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def reconcile(*, config_file: Path, since: Micros, until: Micros, rate: float, r
         with progress("reconciling") as done:
             found.run(asked, done, lambda _: None)
     if as_json:
-        click.echo(msgspec.json.encode(_document(found, asked, past.rows, past.unreadable)))
+        click.echo(msgspec.json.encode(_document(found, asked, past.rows, len(past.set_aside))))
     else:
         _print(found, asked, repair)
     return exit_codes.OK if found.accounted else exit_codes.DIFFERENT
