@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from asterisk_connector.ami.handshake import Account
 from asterisk_connector.ami.wire import Debris, Event, Framer
 from asterisk_connector.notices import AmiConnected, AmiDamaged, EventsPublished
 from asterisk_connector.relay.encode import Encoder, Identity
+from tests.benchmarks.relays import captured
 from tests.faults.test_relay_kafka import TOPIC, outage_with_a_kill
 from tests.kit.asterisk import AMI_PORT, Asterisk
 from tests.kit.fake_ami import FakeAmi
@@ -24,6 +27,7 @@ from tests.kit.mock_kafka import Message
 from tests.kit.office import Office
 from tests.kit.relay import Relay
 from tests.kit.rush import burst
+from tests.kit.server import program
 from tests.kit.wait import until
 from tests.unit.test_relay_encode import reference_json
 
@@ -117,6 +121,36 @@ def test_records_go_over_tls_and_scram(kafka: Kafka, topic: str, tmp_path: Path,
     ami.close()
 
 
+def test_kcat_reads_what_the_module_would_have_sent(kafka: Kafka, topic: str, tmp_path: Path) -> None:
+    ami = FakeAmi()
+    relay = Relay(ami.port, "", tmp_path / "ami.db", topic=topic, properties=kafka.client())
+    until(lambda: relay.session.connected)
+    events = captured()[:500]
+    ami.say(b"".join(events))
+    until(lambda: relay.published == len(events), 20, "all events published")
+    relay.stop()
+    ami.close()
+    brokers = kafka.client()["bootstrap.servers"]
+    command = [program("kcat", "reading Kafka"), "-C", "-b", brokers, "-t", topic, "-o", "beginning", "-e", "-q", "-J"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
+    identity = Identity(ami.entity_id, ami.system_name, ami.version, socket.gethostname())
+    wanted = Counter(
+        (body[7 : body.index(b"\r\n")].decode(), reference_json(body, identity).decode()) for body in events
+    )
+    read = [json.loads(line) for line in lines]
+    assert Counter((record["key"], record["payload"]) for record in read) == wanted
+    partitions = {record["key"]: record["partition"] for record in read}
+    assert partitions == {key: zlib.crc32(key.encode()) % 4 for key in partitions}
+    for record in read:
+        headers = dict(zip(record["headers"][::2], record["headers"][1::2], strict=True))
+        assert list(headers) == [
+            *("entity_id", "system_name", "asterisk_version", "event_type", "event_category", "format", "timestamp"),
+            "hostname",
+        ]
+        assert headers["event_type"] == record["key"]
+        assert (headers["entity_id"], headers["hostname"]) == (identity.entity_id, identity.hostname)
+
+
 @pytest.fixture
 def own_kafka() -> Iterator[Kafka]:
     with Kafka() as kafka:
@@ -159,7 +193,9 @@ def test_25_and_29_a_broker_that_stops_and_comes_back_costs_nothing(own_kafka: K
 
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
-def test_f43_ten_minutes_without_kafka_and_a_kill_in_the_middle_lose_nothing(own_kafka: Kafka, tmp_path: Path) -> None:
+def test_20_25_27_and_f43_ten_minutes_without_kafka_and_a_kill_in_the_middle_lose_nothing(
+    own_kafka: Kafka, tmp_path: Path
+) -> None:
     own_kafka.create_topic(TOPIC, 4)
     own_kafka.stop()
     ami = FakeAmi()
@@ -170,8 +206,33 @@ def test_f43_ten_minutes_without_kafka_and_a_kill_in_the_middle_lose_nothing(own
         ]
 
     brokers = own_kafka.client()["bootstrap.servers"]
-    outage_with_a_kill(ami, brokers, tmp_path / "ami.db", 600, own_kafka.start, read)
+    print(outage_with_a_kill(ami, brokers, tmp_path / "ami.db", 600, own_kafka.start, read))
     ami.close()
+
+
+def test_38_a_session_survives_reloads_of_asterisk(office: Office, kafka: Kafka, topic: str, tmp_path: Path) -> None:
+    relay = Relay(
+        AMI_PORT,
+        "",
+        tmp_path / "ami.db",
+        topic=topic,
+        properties=kafka.client(),
+        host=office.asterisk.address,
+        account=LEAST,
+    )
+    until(lambda: relay.session.connected)
+    office.asterisk.cli("core reload")
+    office.asterisk.cli("manager reload")
+    until(lambda: relay.published >= 1, 20, "an event of the reload")
+    office.asterisk.cli("dialplan reload")
+    assert len(relay.told(AmiConnected)) == 1
+    burst(office, 1)
+    office.asterisk.wait_idle()
+    until(lambda: relay.journal.owed == 0, 20, "an empty journal")
+    relay.stop()
+    names = [json.loads(record.value())["Event"] for record in kafka.consume(topic, 10)]
+    assert {"Reload", "Newchannel", "Hangup"} <= set(names)
+    assert "ConnectorGap" not in names
 
 
 def test_01_41_and_f48_a_restart_of_asterisk_is_a_gap_and_its_boot_is_published(
