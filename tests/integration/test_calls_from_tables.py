@@ -18,7 +18,6 @@ from tests.kit.office import Office
 from tests.kit.rush import burst
 from tests.kit.wait import until
 
-
 # The tables of SIPSTACK's instructions.
 CEL = """CREATE TABLE cel (id {serial} PRIMARY KEY, eventtype varchar(30) NOT NULL, eventtime {time} NOT NULL,
 cid_name varchar(80), cid_num varchar(80), cid_ani varchar(80), cid_rdnis varchar(80), cid_dnid varchar(80),
