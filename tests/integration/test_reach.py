@@ -100,6 +100,21 @@ def test_an_account_that_may_write_and_a_table_without_index_are_warnings(check:
     pbx.close()
 
 
+def test_a_table_that_lists_recordings_is_looked_at_too(check: Check, server: Any, tmp_path: Path) -> None:
+    pbx = Pbx(server, "reached", CDR_SCHEMAS["freepbx"])
+    serial = "bigint NOT NULL AUTO_INCREMENT" if pbx.driver == "mysql" else "bigserial"
+    pbx.run("DROP TABLE IF EXISTS kept")
+    pbx.run(
+        f"CREATE TABLE kept (id {serial} PRIMARY KEY, calldate timestamp, uniqueid varchar(150), path varchar(255))"
+    )
+    sources = polled(pbx)["sources"]
+    listed = {"paths": [str(tmp_path)], "table": {**sources["cdr_table"], "table": "kept"}}
+    fine = said(check({"sources": {**sources, "recordings": listed}}), "ok")
+    assert "sources.recordings.table: " in fine
+    assert "table kept has" in fine
+    pbx.close()
+
+
 def manager(asterisk: Asterisk, **other: str) -> dict[str, Any]:
     account = {"host": asterisk.address, "user": "connector", "secret": "connector", **other}
     return {"ami": account, "sources": {"cel_ami": {}}}

@@ -10,15 +10,20 @@ from asterisk_connector.config.model import Settings
 
 def tables(settings: Settings) -> Iterator[Finding]:
     """Each table as polling would see it: reachable, read-only, columns, index, pace, zone."""
-    cel, cdr = settings.sources.cel_table, settings.sources.cdr_table
-    if cel is None and cdr is None:
+    recordings = settings.sources.recordings
+    listed = recordings.table if recordings is not None else None
+    if (settings.sources.cel_table, settings.sources.cdr_table, listed) == (None, None, None):
         return
     from asterisk_connector.clock import SystemClock
     from asterisk_connector.config import rooms
-    from asterisk_connector.sources.tables.columns import CDR, CEL
+    from asterisk_connector.sources.tables.columns import CDR, CEL, RECORDING
     from asterisk_connector.sources.tables.inspect import inspect
 
-    for path, layout, table in (("sources.cel_table", CEL, cel), ("sources.cdr_table", CDR, cdr)):
+    for path, layout, table in (
+        ("sources.cel_table", CEL, settings.sources.cel_table),
+        ("sources.cdr_table", CDR, settings.sources.cdr_table),
+        ("sources.recordings.table", RECORDING, listed),
+    ):
         if table is None:
             continue
         polling = rooms.table_polling(table, settings.start_at)
