@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -45,7 +46,9 @@ def test_a_killed_backfill_loses_and_doubles_nothing(tmp_path: Path) -> None:
     verb = [sys.executable, "-m", "asterisk_connector", "backfill", "--config", str(agent.config), "--rate", "0"]
     verb += ["--since", time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(calls[0].base - 60))]
     verb += ["--until", time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())]
-    with subprocess.Popen(verb) as first:
+    scratch = tmp_path / "scratch"  # what a kill leaves behind
+    scratch.mkdir()
+    with subprocess.Popen(verb, env={**os.environ, "TMPDIR": str(scratch)}) as first:
         until(lambda: owed(agent.state), 60, "the first calls owed")
         first.kill()
     assert 0 < owed(agent.state) < CALLS
