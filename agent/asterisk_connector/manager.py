@@ -54,10 +54,12 @@ class Manager:
         self._reading.join(deadline / 2)
         for worker in self._passing_on:
             worker.stop()
-        for worker in self._passing_on:
-            worker.join(deadline / 4)
         if self.relay is not None:
-            self.relay.close()
+            recorded, published = [worker.join(deadline / 4) for worker in self._passing_on]
+            if recorded and published:
+                self.relay.close()
+            elif recorded:  # the publisher still waits for an answer of Kafka, and keeps what it works with
+                self.relay.recorder.close()
 
     def _receive(self, items: Sequence[Item]) -> None:
         if self.relay is not None:
