@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 _ASKING = 10.0
 _QUIET = {"log_level": 0}
@@ -48,12 +48,19 @@ class Kafka:
         # First the thread ends: another call waits, without end, for a consumer that is in `consume` (measured, 2.16).
         self._stop.set()
         self._thread.join()
-        held = sum(self._consumer.get_watermark_offsets(one, timeout=_ASKING)[1] for one in self._partitions)
+        held = self._held()
         deadline = time.monotonic() + seconds
-        while len(self.records) < held and time.monotonic() < deadline:
+        while (held is None or len(self.records) < held) and time.monotonic() < deadline:
             if self._take():
                 deadline = time.monotonic() + seconds
         self._consumer.close()
+
+    def _held(self) -> int | None:
+        """How many records the cluster has taken; None where it does not answer."""
+        try:
+            return sum(int(self._consumer.get_watermark_offsets(p, timeout=_ASKING)[1]) for p in self._partitions)
+        except KafkaException:
+            return None
 
     def _consume(self) -> None:
         while not self._stop.is_set():
