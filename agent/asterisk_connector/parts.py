@@ -22,7 +22,16 @@ from asterisk_connector.call import Call
 from asterisk_connector.clock import Clock
 from asterisk_connector.config import rooms
 from asterisk_connector.config.model import Settings
-from asterisk_connector.config.sources import CdrTable, CelCsv, CelTable, Recordings, RecordingsTable, Table, Upload
+from asterisk_connector.config.sources import (
+    CdrCsv,
+    CdrTable,
+    CelCsv,
+    CelTable,
+    Recordings,
+    RecordingsTable,
+    Table,
+    Upload,
+)
 from asterisk_connector.delivery.courier import CourierPolicy
 from asterisk_connector.delivery.retry import RetryPolicy
 from asterisk_connector.delivery.shipping import ShippingPolicy
@@ -116,6 +125,9 @@ def sources(settings: Settings, clock: Clock, notify: Notify) -> dict[str, Plann
     for file in settings.sources.cel_csv:
         name = f"cel_csv:{file.path}"
         planned[name] = Planned((file, settings.start_at), partial(_cel_csv, name, file, settings, clock, notify))
+    for rows in settings.sources.cdr_csv:
+        name = f"cdr_csv:{rows.path}"
+        planned[name] = Planned((rows, settings.start_at), partial(_cdr_csv, name, rows, settings, clock, notify))
     for kind, table in (("cel_table", settings.sources.cel_table), ("cdr_table", settings.sources.cdr_table)):
         if table is not None:
             name = f"{kind}:{table.database}.{table.table}"
@@ -144,9 +156,10 @@ def past(settings: Settings, clock: Clock, notify: Notify) -> list[Past]:
 def manager(settings: Settings, clock: Clock, notify: Notify) -> Planned[Manager] | None:
     """The manager session, where something is read from it."""
     reads_cel = settings.sources.cel_ami is not None and settings.sources.cel_ami.enabled
-    if settings.ami is None or not (reads_cel or settings.events is not None):
+    names_recordings = settings.sources.recordings is not None
+    if settings.ami is None or not (reads_cel or names_recordings or settings.events is not None):
         return None
-    made_of = (settings.ami, settings.events, settings.kafka, settings.sources.cel_ami)
+    made_of = (settings.ami, settings.events, settings.kafka, settings.sources.cel_ami, names_recordings)
     return Planned(made_of, lambda: _manager(settings, reads_cel, clock, notify))
 
 
@@ -300,6 +313,29 @@ def _cel_csv(name: str, file: CelCsv, settings: Settings, clock: Clock, notify: 
     )
 
 
+def _cdr_csv(name: str, file: CdrCsv, settings: Settings, clock: Clock, notify: Notify) -> Source:
+    from asterisk_connector.sources.cdr_csv import CdrCsvSource
+    from asterisk_connector.sources.csv.cdr import named_fields, read_cdr_custom
+
+    match file.mapping:
+        case "auto":
+            fields = None
+        case str() as conf:
+            fields = read_cdr_custom(_text(Path(conf)), file.path.name)
+        case names:
+            fields = named_fields(names)
+    return CdrCsvSource(
+        name,
+        file.path,
+        notify=notify,
+        clock=clock,
+        start_at=settings.start_at,
+        lookback_bytes=file.lookback,
+        fields=fields,
+        zone=ZoneInfo(file.zone) if file.zone else host_zone(),
+    )
+
+
 def _layout(file: CelCsv) -> tuple[Dialect | None, CelMapping | None]:
     """How a CEL file is written, as far as it was told; None is found by content."""
     from asterisk_connector.sources.csv import dialect, mapping
@@ -324,13 +360,7 @@ def _layout(file: CelCsv) -> tuple[Dialect | None, CelMapping | None]:
 def _told_by(conf: Path, filename: str) -> tuple[Dialect, CelMapping | None]:
     from asterisk_connector.sources.csv.cel_custom import read_cel_custom
 
-    try:
-        text = conf.read_text("utf-8", "replace")
-    except OSError as error:
-        raise Misconfigured(
-            f"cannot read the mapping in {conf}: {error.strerror}", "chmod o+r, or name it yourself"
-        ) from error
-    layout = read_cel_custom(text, filename)
+    layout = read_cel_custom(_text(conf), filename)
     return layout.dialect, layout.mapping
 
 
@@ -349,6 +379,15 @@ def _recordings(recordings: Recordings, clock: Clock, notify: Notify) -> Source:
         max_age=recordings.max_age,
         poll=recordings.poll,
     )
+
+
+def _text(conf: Path) -> str:
+    try:
+        return conf.read_text("utf-8", "replace")
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot read the mapping in {conf}: {error.strerror}", "chmod o+r, or name the columns yourself"
+        ) from error
 
 
 def _kafka_calls(settings: Settings, clock: Clock, notify: Notify) -> Sink:
@@ -411,8 +450,9 @@ def _manager(settings: Settings, reads_cel: bool, clock: Clock, notify: Notify) 
         journal = settings.store.directory / "ami.db"
         relay = Relay(publishing.relay(settings), journal, clock=clock, notify=notify)
     source = None
-    if reads_cel:
-        source = CelAmi(f"cel_ami:{session.host}:{session.port}", clock=clock, notify=notify, zone=host_zone())
+    if reads_cel or settings.sources.recordings is not None:
+        name = f"cel_ami:{session.host}:{session.port}"
+        source = CelAmi(name, clock=clock, notify=notify, zone=host_zone(), cel=reads_cel)
     return Manager(session, relay, source, clock=clock, notify=notify)
 
 

@@ -201,3 +201,26 @@ def test_no_file_is_on_two_calls_and_none_is_astray(recorded: Recorded) -> None:
     on_calls = [each["path"] for revisions in recorded.calls().values() for each in revisions[-1]["recordings"]]
     assert len(on_calls) == len(set(on_calls))
     assert not [path for path in on_calls if not Path(path).exists()]
+
+
+@pytest.mark.parametrize("name", ["office22", "office16"])
+def test_the_manager_names_a_recording_that_no_row_names(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A queue's own recording has no APP_START; MIXMONITOR_FILENAME tells its path."""
+    office: Office = request.getfixturevalue(name)
+    asterisk = office.asterisk
+    settings = {
+        "ami": {"host": asterisk.address, "user": "tester", "secret": "tester"},
+        "sources": {
+            "cel_csv": [{"path": str(asterisk.cel_csv)}],
+            "recordings": {"paths": [str(asterisk.monitor)], "settle": "1s"},
+        },
+        "calls": {"settle": "1s", "file": {"path": str(tmp_path / "calls.jsonl")}},
+    }
+    with AgentProcess(tmp_path, settings) as agent:
+        for opened in ("reading cel_csv:", "reading recordings", "manager session with"):
+            agent.wait_said(opened)
+        recording = only(Recorded(office, tmp_path / "calls.jsonl").dial("606"))
+        assert recording["linked_by"] == "path"
+        assert Path(recording["path"]).parent == asterisk.monitor

@@ -148,3 +148,39 @@ def test_nothing_is_told_while_cel_events_come() -> None:
     for _ in range(20):
         bench.source.receive([other("Hangup")])
     assert bench.notices == []
+
+
+def varset(variable: str = "MIXMONITOR_FILENAME", **headers: str) -> Read:
+    fields = {
+        "Timestamp": "1795289432.500000",
+        "Channel": "PJSIP/100-00000001",
+        "Uniqueid": "1795289432.0",
+        "Linkedid": "1795289431.7",
+        "Variable": variable,
+        "Value": "/var/spool/asterisk/monitor/a b.wav",
+        **headers,
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
+    return Read(0, f"Event: VarSet\r\nPrivilege: dialplan,all\r\n{lines}\r\n".encode())
+
+
+@pytest.mark.parametrize("cel_too", [True, False])
+def test_the_name_of_a_recording_is_a_row_however_the_recording_was_started(cel_too: bool) -> None:
+    bench = Bench(cel=cel_too)
+    bench.source.receive([cel(1), varset("DIALSTATUS"), varset()])
+    records = [seen.record for seen in bench.batch().seen]
+    told = records[-1]
+    assert isinstance(told, CelEvent)
+    assert len(records) == 1 + cel_too
+    assert (told.type, told.app_data) == ("MIXMONITOR_START", "/var/spool/asterisk/monitor/a b.wav")
+    assert (told.uniqueid, told.linkedid, told.at) == ("1795289432.0", "1795289431.7", 1_795_289_432_500_000)
+
+
+def test_the_name_of_a_recording_needs_no_timestamp_but_its_channel() -> None:
+    bench = Bench()
+    bench.source.receive([varset(Timestamp=""), varset(Uniqueid="")])
+    batch = bench.batch()
+    (seen,) = batch.seen
+    assert isinstance(seen.record, CelEvent)
+    assert seen.record.at == 1_795_289_432_000_000
+    assert len(batch.set_aside) == 1

@@ -1,7 +1,8 @@
 """What the rows say of recordings: names they announce, and the files themselves.
 
-- MixMonitor announces a file, and two more with its options r and t (`app_mixmonitor.c`); a CDR row names one in
-  `recordingfile`. Announced recordings have no size.
+- MixMonitor announces a file, and two more with its options r and t (`app_mixmonitor.c`); the manager tells the
+  absolute path of each recording however it was started (MIXMONITOR_START); a CDR row names one in `recordingfile`.
+  Announced recordings have no size.
 - A file that replaces another (moved, converted) stands for it; the newest state of a file counts.
 """
 
@@ -26,6 +27,13 @@ def recordings(scene: Scene) -> tuple[Recording, ...]:
                 for path in announced(data):
                     told = Recording(path, started_at=since, leg=channel.uniqueid, linked_by="mixmonitor")
                     found.setdefault(path, told)
+    for event in scene.events:
+        if event.type == "MIXMONITOR_START" and event.app_data:
+            name = PurePosixPath(event.app_data).name
+            found = {path: one for path, one in found.items() if PurePosixPath(path).name != name}
+            found[event.app_data] = Recording(
+                event.app_data, started_at=event.at, leg=event.uniqueid, linked_by="mixmonitor"
+            )
     names = {PurePosixPath(path).name for path in found}
     for row in scene.cdrs:
         if row.recording_file and PurePosixPath(row.recording_file).name not in names:

@@ -7,6 +7,9 @@
   first, counted and told.
 - The instant is the event's `Timestamp` (`timestampevents=yes` in manager.conf), some 0.3 ms after the row's own
   (measured), else `EventTime`, whole seconds of local time.
+- Where a recording goes is told by the variable MIXMONITOR_FILENAME alone, for every way to start one (`VarSet`, class
+  dialplan, just before MixMonitorStart, which has no name; measured). It becomes a row of type MIXMONITOR_START, as
+  patched Asterisks write it, with the absolute path as application data.
 - There is nothing to go back to: the position only keeps names of rows from being used twice.
 """
 
@@ -26,6 +29,8 @@ from asterisk_connector.sources.csv.times import Times
 
 _CEL = b"Event: CEL\r\n"
 _HANGUP = b"Event: Hangup\r\n"
+_VARSET = b"Event: VarSet\r\n"
+_RECORDING = b"\r\nVariable: MIXMONITOR_FILENAME\r\n"
 _BATCH = 1000
 _PATIENCE = 5
 """Calls that may pass before it is told that none of them was seen."""
@@ -55,10 +60,20 @@ _FIELDS = {
 
 
 class CelAmi:
-    """The source. `receive` is handed to the session; the rest is the source's own protocol."""
+    """The source. `receive` is handed to the session; the rest is the source's own protocol.
+
+    `cel` False: CEL comes from elsewhere, only the names of recordings are taken from the session.
+    """
 
     def __init__(
-        self, name: str, *, clock: Clock, notify: Notify, zone: tzinfo = UTC, max_waiting: int = 100_000
+        self,
+        name: str,
+        *,
+        clock: Clock,
+        notify: Notify,
+        zone: tzinfo = UTC,
+        max_waiting: int = 100_000,
+        cel: bool = True,
     ) -> None:
         self.name = name
         self._clock = clock
@@ -70,14 +85,16 @@ class CelAmi:
         self._woken = False
         self._era = 0
         self._count = 0
+        self._cel = cel
         self._watch = _Watch()
 
     def receive(self, items: Sequence[Item]) -> None:
-        """Takes the CEL events out of what the session read."""
-        found = [item for item in items if isinstance(item, Read) and item.body.startswith(_CEL)]
-        unseen = self._watch.look(items, len(found))
-        if unseen is not None:
-            self._notify(unseen)
+        """Takes the CEL events, and the names of recordings, out of what the session read."""
+        found = [item for item in items if isinstance(item, Read) and self._wanted(item.body)]
+        if self._cel:
+            unseen = self._watch.look(items, sum(item.body.startswith(_CEL) for item in found))
+            if unseen is not None:
+                self._notify(unseen)
         if not found:
             return
         with self._arrived:
@@ -88,6 +105,9 @@ class CelAmi:
             self._arrived.notify_all()
         if surplus > 0:
             self._notify(EventsDropped(self.name, surplus, "rows were not taken as fast as they came"))
+
+    def _wanted(self, body: bytes) -> bool:
+        return (self._cel and body.startswith(_CEL)) or (body.startswith(_VARSET) and _RECORDING in body)
 
     def open(self, position: bytes | None) -> None:
         """Begins a new era of row names, later than the one before the restart."""
@@ -109,7 +129,8 @@ class CelAmi:
             self._count += 1
             ident = f"{self._era}.{self._count}"
             try:
-                seen.append(Seen(ident, cel_event(one.body, self._times)))
+                read = cel_event if one.body.startswith(_CEL) else recording_event
+                seen.append(Seen(ident, read(one.body, self._times)))
             except ValueError as error:
                 set_aside.append(SetAside(ident, str(error), one.body))
         return Batch(self.name, seen, f"{self._era}.{self._count}".encode(), set_aside)
@@ -125,11 +146,7 @@ class CelAmi:
 
 def cel_event(body: bytes, times: Times) -> CelEvent:
     """The row a CEL event of the manager tells. Raises ValueError for one without its time or its channel."""
-    headers: dict[str, str] = {}
-    for line in body.decode(errors="replace").replace("\r\n", "\n").split("\n"):
-        name, separator, value = line.partition(": ")
-        if separator:
-            headers.setdefault(name, value)
+    headers = _headers(body)
     uniqueid = headers.get("UniqueID", "")
     if not uniqueid or "EventName" not in headers:
         raise ValueError("a CEL event without EventName or UniqueID")
@@ -139,6 +156,35 @@ def cel_event(body: bytes, times: Times) -> CelEvent:
         headers["EventName"], "", fields["user_defined_type"], fields["app_name"]
     )
     return CelEvent(kind, at, resolution=tick, **fields)
+
+
+def recording_event(body: bytes, times: Times) -> CelEvent:
+    """The row a MIXMONITOR_FILENAME tells. Raises ValueError for one without its time or its channel."""
+    headers = _headers(body)
+    uniqueid = headers.get("Uniqueid", "")
+    if not uniqueid:
+        raise ValueError("a MIXMONITOR_FILENAME without its channel")
+    created = uniqueid.rpartition(".")[0].rpartition("-")[2]  # without timestampevents: not before its channel
+    at, tick = times.read(headers.get("Timestamp") or f"{created}.0", uniqueid)
+    return CelEvent(
+        "MIXMONITOR_START",
+        at,
+        uniqueid,
+        headers.get("Linkedid", ""),
+        channel=headers.get("Channel", ""),
+        app_name="MixMonitor",
+        app_data=headers.get("Value", ""),
+        resolution=tick,
+    )
+
+
+def _headers(body: bytes) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in body.decode(errors="replace").replace("\r\n", "\n").split("\n"):
+        name, separator, value = line.partition(": ")
+        if separator:
+            headers.setdefault(name, value)
+    return headers
 
 
 class _Watch:
