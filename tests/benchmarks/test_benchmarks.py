@@ -10,8 +10,10 @@ from tests.benchmarks.__main__ import NAMES
 from tests.benchmarks.bench_peers import PEERS, compare, panoramisk
 from tests.kit.kafka import Kafka
 
+ON_SERVERS = (pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300))
 
-@pytest.mark.parametrize("name", NAMES)
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=ON_SERVERS if n == "tables" else ()) for n in NAMES])
 def test_a_benchmark_gives_a_figure_for_every_line_of_the_table(name: str) -> None:
     figures = list(import_module(f"tests.benchmarks.bench_{name}").figures(False))
     assert figures
