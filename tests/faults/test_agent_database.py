@@ -220,3 +220,5 @@ def test_calls_known_by_cdr_rows_alone_are_shipped_once_and_truly(tmp_path: Path
         assert all(payload["is_complete"] for payload in api.calls.values())
     assert len(api.requests) == len(calls)
     no_content_under_two_keys(api)
+    for number in {rows[0].src for rows in calls.values() if len(rows[0].src) > 3}:
+        assert number not in agent.said  # D-23: the log names calls, not people

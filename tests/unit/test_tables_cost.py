@@ -66,7 +66,7 @@ def test_a_round_asks_as_much_for_a_thousand_calls_as_for_one(calls: int) -> Non
         assert table.read <= calls + 1
 
 
-def test_a_day_of_ten_calls_a_second_costs_two_reads_of_each_row_at_most() -> None:
+def test_without_an_id_a_second_is_read_again_only_when_a_row_comes_to_it() -> None:
     clock = FakeClock(now=START * 1_000_000)
     table = ModelTable()
     poller = by_time(table, clock)
