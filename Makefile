@@ -7,7 +7,7 @@ PEERS  := .venv-bench/.ready
 LOCK   := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-fast prove bench docs lock clean
+.PHONY: help setup demo check test test-fast prove bench deb docs lock clean
 
 help:          ## lists these words
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,10 @@ $(PEERS): requirements/bench.txt
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
 
+deb:           ## the Debian packages, checked by lintian, in dist/; needs root and, the first time, the registries
+	@tests/kit/install-packages --all
+	packaging/build-deb bookworm
+
 docs: $(READY) ## writes everything in docs/ that is made from code
 	$(BIN)/asterisk-connector config example > docs/config.example.yaml
 	$(BIN)/asterisk-connector config schema > docs/config.schema.json
@@ -60,6 +64,8 @@ lock: $(READY) ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml requirements/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -o requirements/bench.txt
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml --overrides requirements/package.in -o requirements/package.txt
+	$(BIN)/uv pip compile $(LOCK) requirements/package-build.in -o requirements/package-build.txt
 
 clean: ## removes what the other words made, downloads too
 	rm -rf $(VENV) $(dir $(PEERS)) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
