@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
@@ -150,6 +151,7 @@ def past(settings: Settings, clock: Clock, notify: Notify) -> list[Past]:
         if table is not None:
             found.append(_table_past(f"{kind}:{table.database}.{table.table}", table, settings, clock, notify))
     found += [_csv_past(file, settings) for file in settings.sources.cel_csv]
+    found += [_cdr_csv_past(rows, settings) for rows in settings.sources.cdr_csv]
     return found
 
 
@@ -308,22 +310,14 @@ def _cel_csv(name: str, file: CelCsv, settings: Settings, clock: Clock, notify: 
         lookback_bytes=file.lookback,
         mapping=mapping,
         dialect=dialect,
-        zone=ZoneInfo(file.zone) if file.zone else host_zone(),
+        zone=_zone(file),
         time_format=file.time_format or None,
     )
 
 
 def _cdr_csv(name: str, file: CdrCsv, settings: Settings, clock: Clock, notify: Notify) -> Source:
     from asterisk_connector.sources.cdr_csv import CdrCsvSource
-    from asterisk_connector.sources.csv.cdr import named_fields, read_cdr_custom
 
-    match file.mapping:
-        case "auto":
-            fields = None
-        case str() as conf:
-            fields = read_cdr_custom(_text(Path(conf)), file.path.name)
-        case names:
-            fields = named_fields(names)
     return CdrCsvSource(
         name,
         file.path,
@@ -331,9 +325,26 @@ def _cdr_csv(name: str, file: CdrCsv, settings: Settings, clock: Clock, notify: 
         clock=clock,
         start_at=settings.start_at,
         lookback_bytes=file.lookback,
-        fields=fields,
-        zone=ZoneInfo(file.zone) if file.zone else host_zone(),
+        fields=_cdr_fields(file),
+        zone=_zone(file),
     )
+
+
+def _cdr_fields(file: CdrCsv) -> Sequence[str] | None:
+    """Names of a CDR file's columns, as far as they were told; None is found by content."""
+    from asterisk_connector.sources.csv.cdr import named_fields, read_cdr_custom
+
+    match file.mapping:
+        case "auto":
+            return None
+        case str() as conf:
+            return read_cdr_custom(_text(Path(conf)), file.path.name)
+        case names:
+            return named_fields(names)
+
+
+def _zone(file: CelCsv | CdrCsv) -> tzinfo:
+    return ZoneInfo(file.zone) if file.zone else host_zone()
 
 
 def _layout(file: CelCsv) -> tuple[Dialect | None, CelMapping | None]:
@@ -425,12 +436,26 @@ def _csv_past(file: CelCsv, settings: Settings) -> Past:
     from asterisk_connector.sources.csv_past import CsvPast
 
     dialect, mapping = _layout(file)
-    zone = ZoneInfo(file.zone) if file.zone else host_zone()
+    zone = _zone(file)
     return CsvPast(
         f"cel_csv:{file.path}",
         file.path,
         reach=settings.calls.idle_timeout,
         rows=lambda: Rows(dialect, mapping, zone=zone, time_format=file.time_format or None),
+        dialect=dialect,
+    )
+
+
+def _cdr_csv_past(file: CdrCsv, settings: Settings) -> Past:
+    from asterisk_connector.sources.csv.cdr import CdrDialect, CdrRows
+    from asterisk_connector.sources.csv_past import CsvPast
+
+    fields, zone, dialect = _cdr_fields(file), _zone(file), CdrDialect()
+    return CsvPast(
+        f"cdr_csv:{file.path}",
+        file.path,
+        reach=settings.calls.idle_timeout,
+        rows=lambda: CdrRows(dialect, fields, zone),
         dialect=dialect,
     )
 
