@@ -21,7 +21,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(READY) ## the whole agent for a minute: a recording of a real Asterisk in, an embedded call API out
+demo: $(READY) ## the whole agent for a minute: a recording of a real Asterisk in, an embedded call API and Kafka out
 	@$(BIN)/asterisk-connector demo
 
 check: $(READY) ## format, lint, types, import contracts

@@ -28,8 +28,6 @@ class Check:
         base = {
             "calls": {"file": {"path": str(self._home / "calls.jsonl")}},
             "store": {"directory": str(self._home / "state"), "reserve": "64KiB"},
-            "metrics": {"enabled": False},
-            "control": {"socket": str(self._home / "control.sock")},
         }
         config.write_text(yaml.safe_dump({**base, **settings}))
         config.chmod(0o600)

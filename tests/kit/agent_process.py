@@ -40,8 +40,6 @@ class AgentProcess:
         store = {"directory": str(self.state), "reserve": "64KiB", **settings.get("store", {})}
         full = {
             "host": "pbx-under-test",
-            "metrics": {"enabled": False},
-            "control": {"socket": str(self.home / "control.sock")},
             **settings,
             "store": store,
         }

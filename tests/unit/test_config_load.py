@@ -66,7 +66,7 @@ def test_a_key_in_the_wrong_block_is_told_where_it_belongs() -> None:
 
 
 def test_a_key_like_no_other_is_told_what_is_known() -> None:
-    assert "known here: level, show_numbers, target" in problem(WHOLE + "log: {zzz: 1}\n")
+    assert "known here: level, target" in problem(WHOLE + "log: {zzz: 1}\n")
 
 
 def test_a_value_of_the_wrong_kind_is_told_what_was_expected() -> None:

@@ -37,8 +37,6 @@ def test_what_makes_sense_is_not_complained_of(text: str) -> None:
         (API.replace("k}", "k, proxy_user: u}") + CSV, "api.proxy_user", "go together"),
         (API + CSV + "store: {keep_rows: 1h}\n", "store.keep_rows", "idle_timeout"),
         (API + CSV + "shipping: {retry_for: 5s}\n", "shipping.retry_for", "at least 1m"),
-        (API + CSV + "metrics: {listen: '0.0.0.0:8000'}\n", "metrics.listen", "without a guard"),
-        (API + CSV + "metrics: {allow: [everybody]}\n", "metrics.allow[0]", "not a network"),
         (API + CSV + "tenants: {patterns: [{match: '^a$'}]}\n", "tenants.patterns[0].match", "group"),
         (API + CSV + "tenants: {dids: {sales: acme}}\n", "tenants.dids.sales", "not a number"),
         (

@@ -59,10 +59,6 @@ def import_env(text: str) -> Import:
     if level := take("LOG_LEVEL"):
         known = {"debug": "debug", "info": "info", "warning": "warning", "warn": "warning", "error": "error"}
         ours["log"] = {"level": known.get(level.lower(), "error" if level.lower() == "critical" else "info")}
-    enabled, port = take("MONITORING_ENABLED"), take("MONITORING_PORT")
-    if port.isdigit() and enabled.lower() in _TRUE:
-        ours["metrics"] = {"listen": f"127.0.0.1:{port}"}
-        reader.remark("MONITORING_PORT", "no server listened there; here metrics and status page do, on the loopback")
     reader.rest()
     if reader.secrets:
         reader.remarks.append(

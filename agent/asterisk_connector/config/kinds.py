@@ -134,18 +134,6 @@ def _url(text: str) -> str:
     return text
 
 
-def _listen(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host:
-        raise ValueError
-    return host.strip("[]"), _whole(1, 65535)(port)
-
-
-def _show_listen(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 StartAtValue = Literal["now", "beginning"] | timedelta
 
 
@@ -208,9 +196,6 @@ Zone = Annotated[str, Kind("a time zone name", "America/Toronto", _zone, schema=
 Pattern = Annotated[str, Kind("a regular expression", "^trunk-", _pattern, schema={"type": "string"})]
 HttpUrl = Annotated[
     str, Kind("an http or https address", "https://proxy.example:3128", _url, schema={"type": "string"})
-]
-Listen = Annotated[
-    tuple[str, int], Kind("an address and port", "127.0.0.1:8000", _listen, _show_listen, {"type": "string"})
 ]
 StartAt = Annotated[StartAtValue, Kind("now, beginning, or a duration back from now", "6h", _start_at, _show_start_at)]
 Character = Annotated[

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -237,21 +236,6 @@ def _tenants(settings: Settings) -> Iterator[Finding]:
             yield Finding("error", f"tenants.dids.{number}", "is not a number")
 
 
-def _metrics(settings: Settings) -> Iterator[Finding]:
-    for index, network in enumerate(settings.metrics.allow):
-        try:
-            ipaddress.ip_network(network)
-        except ValueError:
-            yield Finding("error", f"metrics.allow[{index}]", f"`{network}` is not a network such as 10.0.0.0/8")
-    address = settings.metrics.listen[0]
-    loopback = address in {"localhost", "::1"} or address.startswith("127.")
-    if settings.metrics.enabled and not loopback and not (settings.metrics.token or settings.metrics.allow):
-        said = "opens the status page to the network without a guard"
-        yield Finding(
-            "error", "metrics.listen", said, "set metrics.allow or metrics.token_file, or listen on 127.0.0.1"
-        )
-
-
 def _filters(settings: Settings) -> Iterator[Finding]:
     if settings.events is None or not settings.events.filters:
         return
@@ -282,6 +266,5 @@ _RULES: tuple[Rule, ...] = (
     _recordings,
     _shipping,
     _tenants,
-    _metrics,
     _filters,
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from asterisk_connector.config.kinds import Country, Duration, HttpUrl, Listen, Pattern, Positive, Size, StartAt
+from asterisk_connector.config.kinds import Country, Duration, HttpUrl, Pattern, Positive, Size, StartAt
 from asterisk_connector.config.messaging import Ami, CallsTopic, Events, Kafka
 from asterisk_connector.config.secret import Secret
 from asterisk_connector.config.shape import Doc
@@ -186,36 +186,8 @@ class Log:
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Doc("Least weight that is told.", example="debug")
     ] = "info"
-    show_numbers: Annotated[bool, Doc("Callers' numbers in clear; else masked.", example="true")] = False
     target: Annotated[Literal["auto", "journal", "stderr"], Doc("`auto`: the journal under systemd, else stderr.")] = (
         "auto"
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """Prometheus metrics, status document and status page over HTTP."""
-
-    enabled: Annotated[bool, Doc("Whether the port is opened.", example="false")] = True
-    listen: Annotated[Listen, Doc("Address and port.", example="0.0.0.0:8000")] = ("127.0.0.1", 8000)
-    token: Annotated[
-        Secret | None,
-        Doc(
-            "Bearer token asked for; needed beyond loopback unless `allow` is set.",
-            example="/etc/asterisk-connector/token",
-        ),
-    ] = None
-    allow: Annotated[
-        tuple[str, ...], Doc("Networks that may ask; empty: everybody who reaches the port.", example="[10.0.0.0/8]")
-    ] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
-    """The socket by which commands talk to the running service."""
-
-    socket: Annotated[Path, Doc("Unix socket.", example="/run/asterisk-connector/control.sock")] = Path(
-        "/run/asterisk-connector/control.sock"
     )
 
 
@@ -250,5 +222,3 @@ class Settings:
     events: Annotated[Events | None, Doc("AMI events to Kafka.")] = None
     store: Annotated[Store, Doc("State on disk.")] = Store()
     log: Annotated[Log, Doc("Log.")] = Log()
-    metrics: Annotated[Metrics, Doc("Metrics and status page.")] = Metrics()
-    control: Annotated[Control, Doc("Control socket.")] = Control()
