@@ -44,7 +44,6 @@ class Reader:
             "SYSTEMCTL_SAID": str(self.restarts),
             "ASTERISK_CONNECTOR_CONFIG": str(self.etc / "config.yaml"),
             "ASTERISK_CONNECTOR_STORE__DIRECTORY": str(home),
-            "ASTERISK_CONNECTOR_METRICS__ENABLED": "false",
         }
         self._places = {"-g asterisk-connector ": "", "/etc/asterisk-connector": str(self.etc), **places}
         self._page = (PAGES / page).read_text()
