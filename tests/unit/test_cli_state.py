@@ -1,4 +1,4 @@
-"""`calls`, `outbox` and `set-aside`: looking at the state, and changing it while the service is stopped."""
+"""`calls`, `outbox`, `recordings`, `set-aside`: looking at the state, changing it while the service is stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asterisk_connector.cli.main import main
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.config.model import Settings
 from asterisk_connector.notices import ignore
-from asterisk_connector.records import Batch, Seen, SetAside
+from asterisk_connector.records import Batch, RecordingFile, Seen, SetAside
 from asterisk_connector.sources.csv.capture import parse
 from asterisk_connector.store import Owed, Settlement, Store
 from tests.kit.rows import SOURCE
@@ -168,6 +168,18 @@ def test_rows_that_were_set_aside_are_shown(config: Path, store: Store, capsys: 
     assert r'"CHAN_START",\xff"' in text
     (row,) = lines(capsys, config, "set-aside", "--json")
     assert (row["source"], row["raw"]) == (SOURCE, '"CHAN_START",\\xff"')
+
+
+def test_recordings_of_no_call_are_listed(config: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recordings", "--config", str(config)]) == 0
+    assert "every recording seen is on its call" in capsys.readouterr().out
+    astray = RecordingFile("/monitor/odd \n name.wav", 16_044, ended_at=1_795_289_858_000_000, duration=1.0)
+    store.append(Batch("recordings", [Seen("r1", astray)], b""))
+    assert main(["recordings", "--config", str(config)]) == 0
+    assert "/monitor/odd \\n name.wav" in capsys.readouterr().out
+    assert main(["recordings", "--json", "--config", str(config)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["path"], told["size"], told["seconds"]) == (astray.path, 16_044, 1.0)
 
 
 def test_calls_are_listed_newest_first_with_their_story(

@@ -33,6 +33,7 @@ VERBS: dict[str, Verb] = {
     "config": Verb("config:config", "Example, schema, reference and effective values of the configuration; imports."),
     "calls": Verb("calls:calls", "Calls the agent knows: list, show, tail."),
     "outbox": Verb("outbox:outbox", "What is owed, and dead letters: list, show, retry, drop, export."),
+    "recordings": Verb("recordings:recordings", "Recordings that belong to no call yet."),
     "set-aside": Verb("set_aside:set_aside", "Rows that could not be understood."),
     "backfill": Verb("backfill:backfill", "Ships calls of a time past that nobody was told of."),
     "reconcile": Verb("reconcile:reconcile", "What became of every call of a time past."),
