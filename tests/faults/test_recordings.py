@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -122,6 +123,70 @@ def test_twenty_kills_while_recordings_are_finished_miss_none_and_tell_none_twic
         with agent:
             pbx.finish()
             judge(pbx, api)
+
+
+WITHOUT_ROOTS_EYES = (
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search",
+    "--inh-caps=-dac_override,-dac_read_search",
+)
+"""A command under which root, too, may only read what it is permitted to."""
+
+
+@pytest.mark.root
+def test_a_folder_that_may_not_be_read_for_a_while_costs_time_only(tmp_path: Path) -> None:
+    """F26."""
+    pbx = Pbx(tmp_path, seconds=0)
+    call, other = NumberedCall(0, base=int(time.time())), NumberedCall(1, base=int(time.time()))
+    closed = pbx.monitor / "closed"
+    closed.mkdir()
+    (closed / f"x-{call.linkedid}.sln").write_bytes(bytes(1600))
+    closed.chmod(0)
+    with CallApi() as api:
+        agent = agent_for(pbx, api, tmp_path)
+        agent.start(*WITHOUT_ROOTS_EYES)
+        with contextlib.ExitStack() as cleaning:
+            cleaning.callback(agent.kill)
+            cleaning.callback(closed.chmod, 0o755)
+            (pbx.monitor / f"y-{other.linkedid}.sln").write_bytes(bytes(1600))
+            for one in (call, other):
+                with pbx.cel.open("ab") as file:
+                    file.write(b"".join(row + b"\n" for _, row in one.rows()))
+            until(lambda: "recording_files" in api.calls.get(other.linkedid, {}), 20, "the neighbour's recording")
+            assert "recording_files" not in api.calls[call.linkedid]
+            assert str(closed) in agent.said
+            closed.chmod(0o755)
+            until(lambda: "recording_files" in api.calls[call.linkedid], 30, f"the closed one's\n{agent.said}")
+
+
+@pytest.mark.root
+@pytest.mark.slow
+def test_recordings_finished_while_the_state_disk_is_full_are_on_their_calls_later(tmp_path: Path) -> None:
+    """F1."""
+    pbx = Pbx(tmp_path, seconds=6)
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(state)], check=True)
+    try:
+        with CallApi() as api:
+            agent = agent_for(pbx, api, tmp_path)
+            with agent:
+                agent.wait_said("reading recordings", 20)
+                filler = state / "somebody-elses-file"
+                fill(filler)
+                pbx.start()
+                agent.wait_said("reading pauses", 20)
+                pbx.finish()
+                filler.unlink()
+                judge(pbx, api)
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=True)
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def with_watches(number: int) -> list[str]:
