@@ -150,7 +150,7 @@ def test_a_stuck_part_is_named_and_the_watchdog_is_not_fed(tmp_path: Path, api: 
         "from asterisk_connector import agent\n"
         "from asterisk_connector.delivery import courier\n"
         "agent._KEEPING_INTERVAL = courier._PULSE = 0.5\n"
-        "agent.Assembler._settle = lambda self, calls, now: threading.Event().wait()\n"
+        "agent.Assembler._settle = lambda *_: threading.Event().wait()\n"
     )
     agent = agent_for(tmp_path, api, PYTHONPATH=str(patch), WATCHDOG_USEC="600000")
     with NotifySocket(tmp_path / "systemd.sock") as notify:
