@@ -51,6 +51,11 @@ class Tail:
         return self.process.wait(15)
 
 
+def hear_ctrl_c() -> None:
+    """As in a terminal; a test run in the background has its children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def tail(home: Path, ami: FakeAmi, *arguments: str, secret: str = "secret") -> Iterator[Tail]:
     (home / "ami.secret").write_text(secret)
@@ -59,7 +64,9 @@ def tail(home: Path, ami: FakeAmi, *arguments: str, secret: str = "secret") -> I
     config.write_text(f"ami: {{port: {ami.port}, user: agent, secret_file: {home}/ami.secret}}\n{NOBODY_THERE}")
     command = [sys.executable, "-m", "asterisk_connector", "events", "tail", "--config", str(config), *arguments]
     with (home / "out").open("wb") as out, (home / "err").open("wb") as err:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, preexec_fn=hear_ctrl_c, process_group=0
+        )
     try:
         yield Tail(home, process)
     finally:

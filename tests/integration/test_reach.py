@@ -140,6 +140,6 @@ def published(kafka: Kafka, asterisk: Asterisk, topic: str) -> dict[str, Any]:
 def test_topics_are_asked_for_and_an_unknown_one_is_named(check: Check, asterisk22: Asterisk, kafka: Kafka) -> None:
     kafka.create_topic("reached", 3)
     assert "`reached` on main has 3 partitions" in said(check(published(kafka, asterisk22, "reached")), "ok")
-    missing = said(check(published(kafka, asterisk22, "nowhere"), ends=78), "error")
-    assert "events.topic: `nowhere`" in missing
+    missing = said(check(published(kafka, asterisk22, "reached_by_nobody"), ends=78), "error")
+    assert "events.topic: `reached_by_nobody`" in missing
     assert "kafka-topics.sh" in missing
