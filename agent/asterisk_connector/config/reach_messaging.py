@@ -59,7 +59,7 @@ def kafka(settings: Settings) -> Iterator[Finding]:
 
 
 def _topic(settings: Settings, path: str, name: str, topic: str) -> Finding:
-    from confluent_kafka import KafkaException
+    from confluent_kafka import KafkaError, KafkaException
 
     from asterisk_connector.clock import SystemClock
     from asterisk_connector.config import publishing
@@ -77,13 +77,14 @@ def _topic(settings: Settings, path: str, name: str, topic: str) -> Finding:
     except Misconfigured as error:
         return Finding("error", where, str(error).removeprefix(f"{where}: "), error.hint)
     try:
-        found = producer.list_topics(topic, timeout=_WITHIN).topics.get(topic)
+        # Of all topics: asking for one by name would make it, where brokers create topics by themselves.
+        found = producer.list_topics(timeout=_WITHIN).topics.get(topic)
     except KafkaException as error:
         producer.poll(0)
         cause = next((one for one in told if trouble(one) is Trouble.OPERATOR), error.args[0])
         advice = hint(cause, topic) if trouble(cause) is Trouble.OPERATOR else "check brokers, port and firewall"
         return Finding("error", where, f"{', '.join(connection.brokers)}: {cause.str()}", advice)
-    if found is not None and found.error is not None:
-        return Finding("error", f"{path}.topic", f"`{topic}`: {found.error.str()}", hint(found.error, topic))
-    partitions = 0 if found is None else len(found.partitions)
-    return Finding("ok", f"{path}.topic", f"`{topic}` on {name} has {partitions} partitions")
+    wrong = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART) if found is None else found.error
+    if wrong is not None:
+        return Finding("error", f"{path}.topic", f"`{topic}`: {wrong.str()}", hint(wrong, topic))
+    return Finding("ok", f"{path}.topic", f"`{topic}` on {name} has {len(found.partitions)} partitions")
