@@ -2,8 +2,8 @@
 
 - `monotonic()` is for waiting and for scheduling; it never jumps.
 - `now()` is for what is written down: UTC microseconds. Within one process it follows the monotonic clock from the wall
-  time read at start, so that a step of the host's clock (F56) neither buries nor bursts; steps are adopted by
-  `resync()`, which the supervisor calls when the two clocks have agreed for a while.
+  time read at start, so that a step of the host's clock (F56) neither buries nor bursts; small corrections are followed
+  by `resync()`, and a step is adopted when it has stayed for a while (`agent.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from asterisk_connector.records import Micros
 
 
 class Clock(Protocol):
-    """Both clocks and the only way to wait."""
+    """Both clocks of a host."""
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary start, never backwards."""

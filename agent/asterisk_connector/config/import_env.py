@@ -14,7 +14,6 @@ from asterisk_connector.config.import_ami_kafka import Import, as_yaml
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$")
 _COMMENT = re.compile(r"\s+#.*$")
 _REGIONS = ("us1", "us2", "ca1", "dev")
-_TRUE = {"true", "yes", "1", "on"}
 
 _HALF = {
     "CALL_SHIPPING_MODE": "it was always complete",
