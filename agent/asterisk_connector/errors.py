@@ -2,7 +2,6 @@
 
 ConnectorError
 ├── Transient(retry_after)   nobody: wait and try again (an outage, a lost connection, a full disk)
-├── Rejected                 nobody: this one item will never be taken; bury it and go on
 ├── Misconfigured(hint)      the operator: a setting, a credential or a permission is wrong
 ├── Corrupt(hint)            the repair: a file of ours is damaged
 ├── AlreadyRunning(hint)     the operator: another instance holds the state directory; exit 75
@@ -24,10 +23,6 @@ class Transient(ConnectorError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class Rejected(ConnectorError):
-    """This one item will never be accepted."""
 
 
 class Misconfigured(ConnectorError):
