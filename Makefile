@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := .venv-bench/.ready
+FLEET  := .venv-ansible/.ready
 LOCK   := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
@@ -51,6 +52,11 @@ $(PEERS): requirements/bench.txt
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
 
+$(FLEET): requirements/ansible.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ansible.txt
+	@touch $@
+
 deb:           ## the Debian packages, checked by lintian, in dist/; needs root and, the first time, the registries
 	@tests/kit/install-packages --all
 	packaging/build-deb bookworm
@@ -66,8 +72,9 @@ lock: $(READY) ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml requirements/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -o requirements/bench.txt
+	$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:ansible -o requirements/ansible.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --overrides requirements/package.in -o requirements/package.txt
 	$(BIN)/uv pip compile $(LOCK) requirements/package-build.in -o requirements/package-build.txt
 
 clean: ## removes what the other words made, downloads too
-	rm -rf $(VENV) $(dir $(PEERS)) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(dir $(PEERS)) $(dir $(FLEET)) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
