@@ -31,11 +31,9 @@ check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## every test, on real servers; needs root and the package registries
+test: check $(FLEET) ## every test, on real servers; needs root and the package registries
 	@tests/kit/install-packages --all
-	$(BIN)/pytest -m "not prove" --durations=15 || { \
-	  echo "What failed, once more and by itself. A test that passes now is flaky: mend it."; \
-	  $(BIN)/pytest -m "not prove" --last-failed --last-failed-no-failures=none; }
+	@tests/kit/run-lanes
 
 test-fast: $(READY) ## the tests that need neither root nor network
 	$(BIN)/pytest -m "not slow and not root and not prove"
