@@ -19,7 +19,8 @@ from tests.kit.wait import until
 
 
 class AgentProcess:
-    """`asterisk-connector run` below `home`. `settings` are merged over: this host, this state, no reserve."""
+    """`asterisk-connector run` below `home`. `settings` are merged over: this host, this state, no reserve,
+    a control socket of its own."""
 
     def __init__(self, home: Path, settings: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> None:
         self.home = home
@@ -40,6 +41,7 @@ class AgentProcess:
         store = {"directory": str(self.state), "reserve": "64KiB", **settings.get("store", {})}
         full = {
             "host": "pbx-under-test",
+            "control": {"socket": str(self.home / "control.sock")},
             **settings,
             "store": store,
         }

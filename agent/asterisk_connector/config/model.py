@@ -191,6 +191,26 @@ class Log:
     )
 
 
+def _socket() -> Path:
+    """In the runtime directory that systemd gave the service, which is the fixed one for everybody else."""
+    given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(given or "/run/asterisk-connector") / "control.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """The socket by which commands ask and steer the running service; its group may use it."""
+
+    socket: Annotated[
+        Path,
+        Doc(
+            "Where it is. Without its directory the service runs without it.",
+            default="`control.sock` in the service's runtime directory",
+            example="/run/asterisk-connector/control.sock",
+        ),
+    ] = field(default_factory=_socket)
+
+
 def _nodename() -> str:
     return os.uname().nodename
 
@@ -222,3 +242,4 @@ class Settings:
     events: Annotated[Events | None, Doc("AMI events to Kafka.")] = None
     store: Annotated[Store, Doc("State on disk.")] = Store()
     log: Annotated[Log, Doc("Log.")] = Log()
+    control: Annotated[Control, Doc("Control socket.")] = field(default_factory=Control)
