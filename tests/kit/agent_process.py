@@ -41,6 +41,7 @@ class AgentProcess:
         store = {"directory": str(self.state), "reserve": "64KiB", **settings.get("store", {})}
         full = {
             "host": "pbx-under-test",
+            "http": {"listen": "off"},
             "control": {"socket": str(self.home / "control.sock")},
             **settings,
             "store": store,

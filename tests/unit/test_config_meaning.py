@@ -16,7 +16,18 @@ def errors(text: str) -> dict[str, str]:
     return {finding.path: finding.message for finding in loads(text).findings if finding.level == "error"}
 
 
-@pytest.mark.parametrize("text", [API + CSV, AMI + KAFKA + EVENTS, API + AMI + "sources: {cel_ami: {}}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        API + CSV,
+        AMI + KAFKA + EVENTS,
+        API + AMI + "sources: {cel_ami: {}}\n",
+        API + CSV + "http: {listen: off}\n",
+        API + CSV + "http: {listen: '[::1]:8000'}\n",
+        API + CSV + "http: {listen: '0.0.0.0:8000', token: 0123456789abcdef}\n",
+        API + CSV + "http: {listen: '10.0.0.7:8000', allow: [10.0.0.0/24, 'fd00::/8']}\n",
+    ],
+)
 def test_what_makes_sense_is_not_complained_of(text: str) -> None:
     assert loads(text).findings == []
 
@@ -54,6 +65,9 @@ def test_what_makes_sense_is_not_complained_of(text: str) -> None:
             "sources.recordings.upload.move_to",
             "inside a directory",
         ),
+        (API + CSV + "http: {listen: '0.0.0.0:8000'}\n", "http.listen", "open to other hosts"),
+        (API + CSV + "http: {listen: '[::]:8000'}\n", "http.listen", "open to other hosts"),
+        (API + CSV + "http: {token: short}\n", "http.token", "fewer than 16"),
         (
             AMI + EVENTS + KAFKA.replace("]", "], acks: 1"),
             "kafka.connections.main.acks",

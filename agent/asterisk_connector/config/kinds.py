@@ -12,8 +12,10 @@ import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from asterisk_connector.config.secret import Secret
 
@@ -149,6 +151,35 @@ def _show_start_at(value: StartAtValue) -> str:
     return show_duration(value.total_seconds()) if isinstance(value, timedelta) else value
 
 
+class Endpoint(NamedTuple):
+    """An address of this host and a port of it; `[::1]:8000` for IPv6."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this host itself can reach it."""
+        return ip_address(self.address).is_loopback
+
+
+ListenValue = Literal["off"] | Endpoint
+Network = IPv4Network | IPv6Network
+
+
+def _listen(text: str) -> ListenValue:
+    if text.lower() in {"off", "no", "false"}:
+        return "off"
+    match = re.fullmatch(r"(\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[^:\[\]]+)):(?P<port>\d{1,5})", text, re.ASCII)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise ValueError
+    address = ip_address(match["six"] or {"localhost": "127.0.0.1"}.get(match["four"], match["four"]))
+    return Endpoint(str(address), int(match["port"]))
+
+
 def _character(text: str) -> str:
     text = {"\\t": "\t", "tab": "\t"}.get(text, text)
     if len(text) != 1 or text in "\r\n\0":
@@ -198,6 +229,14 @@ HttpUrl = Annotated[
     str, Kind("an http or https address", "https://proxy.example:3128", _url, schema={"type": "string"})
 ]
 StartAt = Annotated[StartAtValue, Kind("now, beginning, or a duration back from now", "6h", _start_at, _show_start_at)]
+Listen = Annotated[
+    ListenValue,
+    Kind("an IP address and a port, or off", "127.0.0.1:8000", _listen, schema={"type": ["string", "boolean"]}),
+]
+IpNetwork = Annotated[
+    Network,
+    Kind("an IP network or address", "10.0.0.0/8", partial(ip_network, strict=False), schema={"type": "string"}),
+]
 Character = Annotated[
     str, Kind("one character", '";"', _character, lambda c: "\\t" if c == "\t" else c, {"type": "string"})
 ]

@@ -20,6 +20,7 @@ from asterisk_connector.errors import Misconfigured
 Rule = Callable[[Settings], Iterator[Finding]]
 
 _CLOCKS_GO_BACK = 3600.0
+_SHORTEST_TOKEN = 16
 _MAPPINGS = frozenset({"auto", "stock", "sipstack", "sipstack-readme", "freepbx", "json"})
 
 
@@ -227,6 +228,28 @@ def _shipping(settings: Settings) -> Iterator[Finding]:
         yield Finding("warning", "api.url", "the API key travels unencrypted", "use https")
 
 
+def _http(settings: Settings) -> Iterator[Finding]:
+    http = settings.http
+    if http.listen == "off":
+        if http.token is not None or http.allow or http.names:
+            yield Finding("warning", "http.listen", "is off, so the rest of `http` has no effect")
+        return
+    if not http.listen.loopback and http.token is None and not http.allow:
+        yield Finding(
+            "error",
+            "http.listen",
+            "is open to other hosts, and anybody there may read it",
+            "write `http.token_file` or `http.allow`, or listen on 127.0.0.1",
+        )
+    if http.token is not None and len(http.token.reveal()) < _SHORTEST_TOKEN:
+        yield Finding(
+            "error", "http.token", f"has fewer than {_SHORTEST_TOKEN} characters", "make one: openssl rand -hex 24"
+        )
+    for index, network in enumerate(http.allow):
+        if network.prefixlen == 0 and http.token is None:
+            yield Finding("warning", f"http.allow[{index}]", "lets everybody in", "write `http.token_file` too")
+
+
 def _tenants(settings: Settings) -> Iterator[Finding]:
     for index, pattern in enumerate(settings.tenants.patterns):
         if "tenant" not in re.compile(pattern.match).groupindex:
@@ -265,6 +288,7 @@ _RULES: tuple[Rule, ...] = (
     _files,
     _recordings,
     _shipping,
+    _http,
     _tenants,
     _filters,
 )

@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from asterisk_connector.config.kinds import Country, Duration, HttpUrl, Pattern, Positive, Size, StartAt
+from asterisk_connector.config.kinds import (
+    Country,
+    Duration,
+    Endpoint,
+    HttpUrl,
+    IpNetwork,
+    Listen,
+    Pattern,
+    Positive,
+    Size,
+    StartAt,
+)
 from asterisk_connector.config.messaging import Ami, CallsTopic, Events, Kafka
 from asterisk_connector.config.secret import Secret
 from asterisk_connector.config.shape import Doc
@@ -22,6 +33,7 @@ from asterisk_connector.config.sources import Sources
 
 DEFAULT_FILE = Path("/etc/asterisk-connector/config.yaml")
 """Where the service finds its configuration."""
+DEFAULT_LISTEN = Endpoint("127.0.0.1", 8000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +203,34 @@ class Log:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """The status page and Prometheus' metrics: read-only, on this host alone unless it is opened to others."""
+
+    listen: Annotated[
+        Listen, Doc("Where it is served; beyond this host it needs `token` or `allow`.", example='"[::]:8000"')
+    ] = DEFAULT_LISTEN
+    token: Annotated[
+        Secret | None,
+        Doc(
+            "Who asks must show it: `Authorization: Bearer …`, or once in the browser.",
+            example="/etc/asterisk-connector/http.token",
+        ),
+    ] = None
+    allow: Annotated[
+        tuple[IpNetwork, ...],
+        Doc(
+            "Networks that may ask, beside this host itself.",
+            default="with `token` all, else this host alone",
+            example="[10.20.0.0/16]",
+        ),
+    ] = ()
+    names: Annotated[
+        tuple[str, ...],
+        Doc("Names it may be asked by, beside IP addresses, localhost and `host`.", example="[pbx1.example]"),
+    ] = ()
+
+
 def _socket() -> Path:
     """In the runtime directory that systemd gave the service, which is the fixed one for everybody else."""
     given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
@@ -243,3 +283,4 @@ class Settings:
     store: Annotated[Store, Doc("State on disk.")] = Store()
     log: Annotated[Log, Doc("Log.")] = Log()
     control: Annotated[Control, Doc("Control socket.")] = field(default_factory=Control)
+    http: Annotated[Http, Doc("Status page and metrics.")] = Http()
