@@ -13,17 +13,26 @@ import heapq
 import queue
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 
 import msgspec
 
 from asterisk_connector.assembly.restarts import Restarts
-from asterisk_connector.call import Call, encode
+from asterisk_connector.call import Call, decode, encode
 from asterisk_connector.clock import Clock
 from asterisk_connector.delivery.shipping import COMPLETE, Plan, Shipped, ShippingPolicy, plan
-from asterisk_connector.enrichment.attach_recordings import RecordingRules
+from asterisk_connector.enrichment.attach_recordings import RecordingRules, uniqueids
 from asterisk_connector.linker import Linker
-from asterisk_connector.notices import CallCompleted, CallOpened, CallRevised, EvidenceTooLate, Notice, Notify
+from asterisk_connector.notices import (
+    CallCompleted,
+    CallRevised,
+    CallUpdated,
+    EvidenceTooLate,
+    Notice,
+    Notify,
+    RecordingLinked,
+)
 from asterisk_connector.records import CelEvent, Micros, Record
 from asterisk_connector.store.store import Store
 from asterisk_connector.store.words import Appended, KnownCall, Owed, Settlement
@@ -36,6 +45,9 @@ _TAKEN_UP = 30.0
 """Seconds after a start before an open call may be told as lasting: its end may stand in what is still to be read."""
 _LOOKS_APART: Micros = 1_000_000
 """An open call that changes all the time is assembled at most once in this time: its cost grows with its rows."""
+
+_NAMED = 50
+"""How many channels of a call its notices name."""
 
 
 class Verdict(Protocol):
@@ -313,7 +325,7 @@ class Assembler:
             self._schedule(call, self._open[call], tick)
         told = msgspec.structs.replace(told, revision=decision.shipped.revision)
         settlement = settle(call, last, told, decision, ended=verdict.ended, rules=self.rules)
-        return _Look(settlement, tuple(_news(known, told, verdict, decision.phase)))
+        return _Look(settlement, tuple(_news(known, told, verdict, settlement.owed, decision.phase)))
 
     def _tell(self, rows: Sequence[tuple[int, Record]], verdict: Verdict, now: Micros) -> Call:
         return self.rules.tell(
@@ -363,12 +375,33 @@ def _unchanged(known: KnownCall, last: int, state: str) -> Settlement:
     )
 
 
-def _news(known: KnownCall, told: Call, verdict: Verdict, phase: str | None) -> Iterable[Notice]:
-    if not known.body:
-        yield CallOpened(told.call_id)
-    if verdict.ended:
-        yield CallCompleted(
-            told.call_id, verdict.complete, verdict.reason, told.revision, told.direction or "", told.outcome or ""
-        )
-    if phase is not None and known.phase == COMPLETE:
-        yield CallRevised(told.call_id, told.revision)
+def _news(known: KnownCall, told: Call, verdict: Verdict, owed: Sequence[Owed], phase: str | None) -> Iterable[Notice]:
+    before = {recording.path for recording in decode(known.body).recordings} if known.body and told.recordings else ()
+    for recording in told.recordings:
+        if recording.path not in before and recording.size is not None:
+            yield RecordingLinked(told.call_id, recording.leg or "", recording.path, recording.linked_by)
+    facts = _facts(told, tuple(each.sink for each in owed))
+    if verdict.ended and known.phase != COMPLETE:
+        yield CallCompleted(**facts, complete=verdict.complete, reason=verdict.reason)
+    elif phase is not None:
+        yield CallRevised(**facts) if known.phase == COMPLETE else CallUpdated(**facts)
+
+
+def _facts(told: Call, sinks: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of `CallNews`."""
+    return {
+        "call_id": told.call_id,
+        "revision": told.revision,
+        "linkedids": told.linkedids,
+        "uniqueids": tuple(islice(uniqueids(told), _NAMED)),
+        "direction": told.direction or "",
+        "outcome": told.outcome or "",
+        "caller": told.caller.number or "",
+        "called": told.dialled or told.did or "",
+        "answered_by": told.answered_by or "",
+        "started_at": told.started_at,
+        "seconds": None if told.ended_at is None else (told.ended_at - told.started_at) / 1_000_000,
+        "talk_seconds": told.talk_seconds,
+        "recordings": sum(recording.size is not None for recording in told.recordings),
+        "sinks": sinks,
+    }

@@ -1,7 +1,8 @@
 """Everything worth telling, one small frozen type each: what happened, never how it is shown.
 
 The inside raises notices through a `Notify`; telemetry alone turns them into log lines, counters and status. A notice
-carries facts, not sentences; numbers of callers are never in a notice, only call ids.
+carries facts, not sentences. Numbers of people stand in `caller`, `called`, `answered_by` and `path` alone; whoever
+shows one of these masks it.
 """
 
 from __future__ import annotations
@@ -101,29 +102,62 @@ class WatchRefused(Notice):
 
 @dataclass(frozen=True, slots=True)
 class CallOpened(Notice):
-    """First row of a call."""
+    """First row of a call. It is named by that row; should an older linkedid turn up, the call takes that name."""
 
     call_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class CallCompleted(Notice):
-    """A call came to its end; `reason` says by which rule (see `assembly.completion`)."""
+class CallNews(Notice):
+    """What there is to say of a call that is told.
+
+    Absent facts are empty or None. `uniqueids` are those of its legs, `seconds` from its start to its end, `recordings`
+    how many were found. `sinks` are owed what is told, none when nothing is new.
+    """
 
     call_id: str
-    complete: bool
-    reason: str
     revision: int
+    linkedids: tuple[str, ...]
+    uniqueids: tuple[str, ...]
     direction: str
     outcome: str
+    caller: str
+    called: str
+    answered_by: str
+    started_at: int
+    seconds: float | None
+    talk_seconds: float | None
+    recordings: int
+    sinks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CallRevised(Notice):
-    """Evidence arrived after a call was shipped and changed what is known of it."""
+class CallUpdated(CallNews):
+    """A call that goes on is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallCompleted(CallNews):
+    """A call came to its end; `reason` says by which rule (see `assembly.completion`)."""
+
+    complete: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRevised(CallNews):
+    """Evidence arrived after the end of a call was told and changed what is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingLinked(Notice):
+    """A recording turned out to be of this call, by a rule of `enrichment.attach_recordings`; `uniqueid` of its leg,
+    or empty."""
 
     call_id: str
-    revision: int
+    uniqueid: str
+    path: str
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from asterisk_connector.clock import Clock
 from asterisk_connector.errors import Misconfigured, Transient
-from asterisk_connector.notices import Notify, RowSetAside, RowsRead, SourceFailed, SourceOpened
+from asterisk_connector.notices import CallOpened, Notify, RowSetAside, RowsRead, SourceFailed, SourceOpened
 from asterisk_connector.records import Batch, CelEvent, Record
 from asterisk_connector.sources.base import Source
 from asterisk_connector.store.store import Store
@@ -71,6 +71,9 @@ class Reader:
             self._notify(RowSetAside(batch.source, row.ident, row.reason))
         newest = max((t for s in batch.seen if (t := _instant(s.record)) is not None), default=None)
         self._notify(RowsRead(batch.source, len(batch.seen), len(batch.set_aside), newest))
+        for call in () if batch.history else appended.new:
+            first = appended.touched[call][0]
+            self._notify(CallOpened(first.linkedid or first.uniqueid))
         if appended.touched or appended.merged or appended.recordings:
             # What is committed is not lost if a stop comes first: the next start takes up every open call.
             while not self._follow(appended) and not self.worker.stopping:
