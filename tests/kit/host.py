@@ -1,7 +1,8 @@
 """A booted Debian host: systemd as PID 1 in a systemd-nspawn container, for what only a host can show of the package.
 
-- Its root is a copy of one that mmdebstrap made once (`tests.kit.cache`); what a test does to it is gone with it.
-- It shares this machine's loopback, so that a server of the test is reached from inside.
+- Its root is laid over one that mmdebstrap made once (`tests.kit.cache`); what a test does to it is gone with it, or
+  becomes a layer of its own (`keep`) that it can be brought back to (`reset`).
+- It shares this machine's loopback, so that a server of the test is reached from inside; `options` can say otherwise.
 - It is entered by its namespaces, since nspawn has no exec: `ip`, `systemctl`, `journalctl` are the host's own.
 """
 
@@ -13,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -44,15 +46,36 @@ def root(suite: str) -> Path:
 class Host:
     """A booted host. `run` runs a command in it; `file(path)` is its file as seen from here."""
 
-    def __init__(self, suite: str) -> None:
+    def __init__(self, suite: str, base: Path | None = None, options: Sequence[str] = ()) -> None:
+        """A host of `suite`, laid over `base` (default: the plain `root`); `options` are more words for nspawn."""
+        below = base or root(suite)
         self._home = Path(tempfile.mkdtemp(prefix=f"host-{suite}-"))
         self.name = self._home.name.replace("_", "x")
         self.root = self._home / "root"
-        subprocess.run(["cp", "-a", "--reflink=auto", str(root(suite)), str(self.root)], check=True)
+        self._below = [below]
+        self._options = tuple(options)
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
+    @property
+    def leader(self) -> int:
+        """Process id, as seen from here, of its PID 1."""
+        return self._leader
+
     def __enter__(self) -> Self:
+        self._lay()
+        try:
+            self.boot()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def boot(self) -> None:
+        """Returns when systemd has started everything."""
         for hierarchy in self._hierarchies():
             (hierarchy / self.name).mkdir(exist_ok=True)
             for limit in ("cpuset.cpus", "cpuset.mems"):
@@ -61,7 +84,7 @@ class Host:
         command = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"]
         with (self._home / "console").open("wb") as console:
             self._nspawn = subprocess.Popen(
-                [*command, f"--directory={self.root}", f"--machine={self.name}"],
+                [*command, f"--directory={self.root}", f"--machine={self.name}", *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -70,19 +93,12 @@ class Host:
                 # With --keep-unit all hosts would share one cgroup and stop each other.
                 preexec_fn=self._move_into_own_cgroups,
             )
-        try:
-            until(self._booted, 60, f"{self.name} booted")
-        except AssertionError:
-            self.stop()
-            raise
-        return self
+        until(self._booted, 60, f"{self.name} booted")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Powers it off and removes it."""
-        assert self._nspawn is not None
+    def power_off(self) -> None:
+        """Its files stay."""
+        if self._nspawn is None:
+            return
         if self._leader:
             os.kill(self._leader, signal.SIGRTMIN + 4)  # systemd(1): power off
         try:
@@ -90,9 +106,46 @@ class Host:
         except subprocess.TimeoutExpired:
             self._nspawn.kill()
             self._nspawn.wait()
+        self._nspawn, self._leader = None, 0
         for hierarchy in self._hierarchies():
             self._remove_cgroup(hierarchy / self.name)
+
+    def keep(self) -> None:
+        """What was done to it so far is what `reset` goes back to; boots it anew."""
+        self.power_off()
+        self._lift()
+        layer = self._home / f"layer{len(self._below)}"
+        (self._home / "changes").rename(layer)
+        self._below.insert(0, layer)
+        self._lay()
+        self.boot()
+
+    def reset(self) -> None:
+        """Takes back what was done to it since `keep`; boots it anew."""
+        self.power_off()
+        self._lift()
+        shutil.rmtree(self._home / "changes")
+        self._lay()
+        self.boot()
+
+    def stop(self) -> None:
+        """Powers it off and removes it."""
+        self.power_off()
+        self._lift()
         shutil.rmtree(self._home)
+
+    def _lay(self) -> None:
+        """Mounts the root: the layers below, and above them what changes from now on."""
+        changes, work = self._home / "changes", self._home / "work"
+        for directory in (changes, work, self.root):
+            directory.mkdir(exist_ok=True)
+        shutil.copymode(self._below[-1], changes)
+        layers = f"lowerdir={':'.join(map(str, self._below))},upperdir={changes},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)], check=True)
+
+    def _lift(self) -> None:
+        subprocess.run(["umount", str(self.root)], check=True)
+        shutil.rmtree(self._home / "work")
 
     def run(self, *command: str, check: bool = True, within: float = 120) -> subprocess.CompletedProcess[str]:
         """Runs a command in the host, as root; fails the test with what it said when it fails and `check` is set."""
