@@ -201,12 +201,13 @@ class DeliveryDeferred(Notice):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryBuried(Notice):
-    """A delivery became a dead letter."""
+    """A delivery became a dead letter: refused, or `expired` because nobody took it in time."""
 
     sink: str
     call_id: str
     revision: int
     reason: str
+    expired: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,7 +335,7 @@ class Courier:
             self._notify(SinkDown(self.sink.name, outcome.reason, wait))
         if isinstance(verdict, GiveUp):
             reason = f"{GIVEN_UP} {verdict.age / 3600:.0f} h: {outcome.reason}"
-            return lambda: self._bury(item, reason)
+            return lambda: self._bury(item, reason, expired=True)
         if down:
             # The breaker decides when the sink is tried again; the item itself only waits for what it was told.
             verdict = Again(self._clock.now() + round(asked * SECOND), wait)
@@ -350,9 +350,9 @@ class Courier:
         self._outbox.defer(item, again.due_at, reason, counts=counts)
         self._notify(DeliveryDeferred(self.sink.name, item.call_id, item.revision, reason, again.wait))
 
-    def _bury(self, item: Item, reason: str, request: str = "", answer: str = "") -> None:
+    def _bury(self, item: Item, reason: str, request: str = "", answer: str = "", *, expired: bool = False) -> None:
         self._outbox.bury(item, reason, request, answer)
-        self._notify(DeliveryBuried(self.sink.name, item.call_id, item.revision, reason))
+        self._notify(DeliveryBuried(self.sink.name, item.call_id, item.revision, reason, expired))
 
     def _stumbled(self, error: Exception) -> None:
         self._notify(WorkerFailed(f"courier {self.sink.name}", f"{type(error).__name__}: {error}", _STUMBLE, error))
