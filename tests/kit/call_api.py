@@ -79,9 +79,16 @@ def take(_: Received) -> Answer:
 
 
 class CallApi:
-    """A context manager; `url` is where calls are posted. `port` 0 takes a free one."""
+    """A context manager; `url` is where calls are posted. `port` 0 takes a free one, `address` is one of ours."""
 
-    def __init__(self, script: Script = take, *, tls: tuple[Path, Path] | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        script: Script = take,
+        *,
+        tls: tuple[Path, Path] | None = None,
+        address: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self.script = script
         self.requests: list[Received] = []
         self.accepted: dict[str, int] = {}
@@ -92,7 +99,8 @@ class CallApi:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._connections = 0
-        self._server = _Server(("127.0.0.1", port), _handler(self))
+        self._address = address
+        self._server = _Server((address, port), _handler(self))
         self._scheme = "http"
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -107,7 +115,7 @@ class CallApi:
 
     @property
     def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self.port}{PATH}"
+        return f"{self._scheme}://{self._address}:{self.port}{PATH}"
 
     def __enter__(self) -> CallApi:
         self._thread.start()

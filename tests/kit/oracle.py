@@ -12,17 +12,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.kit.call_api import CallApi
-from tests.kit.traffic import NumberedCall, traffic
+from tests.kit.traffic import BASE, NumberedCall, traffic
 from tests.kit.wait import until
 
 
 class Writer:
-    """Writes numbered calls as cel_custom does, one open and one append a row, and rotates by renaming."""
+    """Writes numbered calls as cel_custom does, one open and one append a row, and rotates by renaming.
 
-    def __init__(self, path: Path, calls: int, *, seconds: float, rotations: int = 0) -> None:
+    `base` is when the first one starts: hosts of other bases have other calls.
+    """
+
+    def __init__(self, path: Path, calls: int, *, seconds: float, rotations: int = 0, base: int = BASE) -> None:
         self.path = path
-        self.calls = [NumberedCall(n) for n in range(calls)]
-        self._rows = list(traffic(calls))
+        self.calls = [NumberedCall(n, base=base) for n in range(calls)]
+        self._rows = list(traffic(calls, base=base))
         self._pause = seconds / len(self._rows)
         self._rotate_every = len(self._rows) // (rotations + 1) + 1
         self._stop = threading.Event()
