@@ -8,7 +8,7 @@ FLEET  := .venv-ansible/.ready
 LOCK   := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-fast prove bench deb docs lock clean
+.PHONY: help setup demo check test test-fast prove bench deb repo docs lock clean
 
 help:          ## lists these words
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,10 @@ $(FLEET): requirements/ansible.txt
 deb:           ## the Debian packages, checked by lintian, in dist/; needs root and, the first time, the registries
 	@tests/kit/install-packages --all
 	packaging/build-deb bookworm
+	packaging/build-deb trixie
+
+repo: deb      ## the packages in a signed apt repository, dist/repository; REPO_KEY=… names the key of GnuPG's keyring
+	packaging/make-repo dist/repository dist/*.deb
 
 docs: $(READY) ## writes everything in docs/ that is made from code
 	$(BIN)/asterisk-connector config example > docs/config.example.yaml
