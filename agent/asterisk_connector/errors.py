@@ -5,6 +5,7 @@ ConnectorError
 ├── Misconfigured(hint)      the operator: a setting, a credential or a permission is wrong
 ├── Corrupt(hint)            the repair: a file of ours is damaged
 ├── AlreadyRunning(hint)     the operator: another instance holds the state directory; exit 75
+├── NotRunning(hint)         the operator: only the running service knows, and nobody answers for it; exit 75
 └── Stopping                 nobody: the service is going down
 
 The message says what and where; `hint` says what to do, often as a command.
@@ -43,6 +44,14 @@ class Corrupt(ConnectorError):
 
 class AlreadyRunning(ConnectorError):
     """Another instance holds the state directory (F54); its pid is in the message."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class NotRunning(ConnectorError):
+    """What was asked only a running service knows, and none answers."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

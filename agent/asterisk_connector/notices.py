@@ -448,3 +448,30 @@ class CelUnseen(Notice):
 
     reason: str
     hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOpened(Notice):
+    """Commands can ask over the socket at `path`."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlUnavailable(Notice):
+    """Commands cannot ask: the socket at `path` cannot be had; tried again in `retry_in` seconds."""
+
+    path: str
+    reason: str
+    hint: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChanged(Notice):
+    """Somebody had dead letters owed again (`retried`) or deleted (`dropped`); `who` as far as the kernel told."""
+
+    what: str
+    letters: int
+    who: str
+    pid: int

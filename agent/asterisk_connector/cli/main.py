@@ -17,7 +17,7 @@ import click
 
 from asterisk_connector import __version__
 from asterisk_connector.cli import exit_codes
-from asterisk_connector.errors import AlreadyRunning, ConnectorError, Misconfigured, Stopping, Transient
+from asterisk_connector.errors import AlreadyRunning, ConnectorError, Misconfigured, NotRunning, Stopping, Transient
 
 
 class Verb(NamedTuple):
@@ -100,7 +100,7 @@ def _told(error: ConnectorError) -> int:
     match error:
         case Misconfigured():
             return exit_codes.CONFIGURATION
-        case AlreadyRunning() | Transient() | Stopping():
+        case AlreadyRunning() | NotRunning() | Transient() | Stopping():
             return exit_codes.TRY_AGAIN
         case _:
             return exit_codes.BUG

@@ -17,7 +17,7 @@ import msgspec
 from asterisk_connector.records import Micros
 from asterisk_connector.sinks.base import Item
 from asterisk_connector.store.database import marks
-from asterisk_connector.store.words import Backlog, DeadLetter, Left, Letter
+from asterisk_connector.store.words import Backlog, DeadLetter, Left, Letter, Pending
 
 FARTHEST = 3600.0
 
@@ -98,6 +98,16 @@ def bury(db: sqlite3.Connection, delivery: int, reason: str, *, request: str, an
         " attempts = attempts + 1 WHERE id = ? AND state = 'pending'",
         (reason, request, answer, now, delivery),
     )
+
+
+def pending(db: sqlite3.Connection, sink: str | None, limit: int, newest: bool) -> list[Pending]:
+    """What is owed, of one sink or of all, from the oldest on or from the newest back."""
+    found = db.execute(
+        "SELECT id, sink, call_id, revision, phase, attempts, created_at, due_at, reason FROM delivery"  # noqa: S608
+        f" WHERE state = 'pending' AND (? IS NULL OR sink = ?) ORDER BY id {'DESC' if newest else 'ASC'} LIMIT ?",
+        (sink, sink, limit),
+    )
+    return [msgspec.convert(row, Pending, strict=False) for row in found]
 
 
 _HEAD = (

@@ -35,6 +35,7 @@ from asterisk_connector.store.words import (
     Left,
     Letter,
     Limits,
+    Pending,
     Settlement,
     Unreadable,
 )
@@ -256,6 +257,10 @@ class Store:
         """Uniqueids, linkedids and conferences of a call."""
         return self._read(lambda db: calls.keys(db, call))
 
+    def pending(self, sink: str | None = None, *, limit: int = 100, newest: bool = False) -> list[Pending]:
+        """Deliveries that are owed, the oldest first or the newest."""
+        return self._read(lambda db: outbox.pending(db, sink, limit, newest))
+
     def dead_letters(self, sink: str | None = None, *, after: int = 0, limit: int = 100) -> list[DeadLetter]:
         """Dead letters by number; `after` pages on."""
         return self._read(lambda db: outbox.dead_letters(db, sink, after, limit))
@@ -290,6 +295,10 @@ class Store:
     def positions(self) -> dict[str, bytes]:
         """How far every source has been read."""
         return dict(self._read(lambda db: db.execute("SELECT source, value FROM position").fetchall()))
+
+    def schema(self) -> int:
+        """Which schema the state has."""
+        return self._read(database.version)
 
     def counts(self) -> Counts:
         """How much there is; reads indexes only, but all of each: for every few seconds, not for every row."""

@@ -93,6 +93,20 @@ class KnownCall(Struct, frozen=True, array_like=True):
     body: bytes
 
 
+class Pending(Struct, frozen=True, array_like=True):
+    """A delivery that is owed; `reason` is why it was not taken last time, empty before the first."""
+
+    id: int
+    sink: str
+    call_id: str
+    revision: int
+    phase: str
+    attempts: int
+    created_at: Micros
+    due_at: Micros
+    reason: str
+
+
 class DeadLetter(Struct, frozen=True, array_like=True):
     """A delivery that was given up. `superseded` when a later revision of its call exists."""
 

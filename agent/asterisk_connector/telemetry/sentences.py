@@ -245,6 +245,21 @@ def _cel_unseen(x: n.CelUnseen) -> Sentence:
     return Sentence(WARNING, _with_hint(f"CEL over AMI: {x.reason}", x.hint), {}, "cel-unseen")
 
 
+def _control_opened(x: n.ControlOpened) -> Sentence:
+    return Sentence(DEBUG, f"commands are answered at {x.path}")
+
+
+def _control_unavailable(x: n.ControlUnavailable) -> Sentence:
+    text = f"commands cannot ask this service at {x.path}: {x.reason}; trying again in {x.retry_in:.0f} s"
+    return Sentence(WARNING, _with_hint(text, x.hint), {}, f"control:{x.path}:{x.reason}")
+
+
+def _outbox_changed(x: n.OutboxChanged) -> Sentence:
+    how = {"retried": "owed again", "dropped": "deleted for good"}[x.what]
+    text = f"{x.letters} dead letters were {how}, as {x.who} asked (pid {x.pid})"
+    return Sentence(NOTICE, text, {"PEER": x.who, "PEER_PID": str(x.pid)})
+
+
 _TELLINGS: dict[type[Notice], Callable[[Any], Sentence]] = {
     n.SourceOpened: _source_opened,
     n.SourceFailed: _source_failed,
@@ -286,4 +301,7 @@ _TELLINGS: dict[type[Notice], Callable[[Any], Sentence]] = {
     n.TableRestarted: _table_restarted,
     n.ZoneDoubtful: _zone_doubtful,
     n.CelUnseen: _cel_unseen,
+    n.ControlOpened: _control_opened,
+    n.ControlUnavailable: _control_unavailable,
+    n.OutboxChanged: _outbox_changed,
 }

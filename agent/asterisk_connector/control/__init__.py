@@ -1,0 +1,1 @@
+"""How commands ask and steer the running service, and how the state of a stopped one answers the same questions."""
