@@ -475,3 +475,19 @@ class OutboxChanged(Notice):
     letters: int
     who: str
     pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class HttpListening(Notice):
+    """Status page and metrics can be read at `address` (an IP address and a port)."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpUnavailable(Notice):
+    """Status page and metrics cannot be had at `address`; tried again every `retry_in` seconds."""
+
+    address: str
+    reason: str
+    retry_in: float
