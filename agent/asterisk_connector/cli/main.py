@@ -28,6 +28,7 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "setup": Verb("setup:setup", "Finds the Asterisk of this host and proposes a configuration for it."),
     "run": Verb("run:run", "Runs the service."),
     "check": Verb("check:check", "Names every problem of the configuration, the host and what is reached from it."),
     "config": Verb("config:config", "Example, schema, reference and effective values of the configuration; imports."),

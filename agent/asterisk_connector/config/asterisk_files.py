@@ -1,7 +1,8 @@
 """What Asterisk's own files say about what it will write for us: cel.conf, cel_custom.conf, cdr.conf.
 
 - Hints, never conditions: the files may be unreadable, generated elsewhere, or read by Asterisk from a database.
-- Only what is needed is understood: sections, `key = value`, `key => value`, comments after `;` (main/config.c).
+- Only what is needed is understood: sections, `key = value`, `key => value`, comments after `;`, `#include`
+  (main/config.c).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from asterisk_connector.config.conf_lines import joined
 from asterisk_connector.config.finding import Finding
 from asterisk_connector.config.model import Settings
 from asterisk_connector.config.sources import CelCsv
@@ -117,7 +119,12 @@ def _cdr(settings: Settings, etc: Path) -> Iterator[Finding]:
 
 
 def _read(file: Path) -> Conf | None:
+    def included(name: str) -> list[str]:
+        pattern = file.parent / name
+        found = sorted(pattern.parent.glob(pattern.name))
+        return [path.read_text(encoding="utf-8", errors="replace") for path in found]
+
     try:
-        return parse(file.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
+        return parse(joined(file.read_text(encoding="utf-8", errors="replace"), included))
+    except (OSError, ValueError):
         return None

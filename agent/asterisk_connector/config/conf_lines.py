@@ -1,16 +1,20 @@
 """Asterisk's configuration files line by line, as main/config.c reads them: nothing merged, nothing lost.
 
 `;` begins a comment unless written `\\;`, `;--` … `--;` comments out blocks, `=>` is `=`, `+=` appends to the line of
-the same name before it, `[section](template)` inherits. `#include` is not followed but told.
+the same name before it, `[section](template)` inherits. `read` follows no `#include` but tells of it; `joined` puts in
+what is included, whose last section stays open behind it, as it does for Asterisk.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _BLOCK = re.compile(r";--(?!-).*?--;", re.DOTALL)
+_INCLUDE = re.compile(r"#(?:try)?include\s+[<\"]?([^<>\"\s]+)", re.IGNORECASE)
+_DEPTH = 10
+"""Files that include files, at most; Asterisk's own limit (main/config.c)."""
 _SECTION = re.compile(r"\[([^\]]*)\](?:\(([^)]*)\))?")
 
 
@@ -53,6 +57,21 @@ def read(text: str, file: str) -> Conf:
                 continue
             _append(conf, section, name, value, number)
     return conf
+
+
+def joined(text: str, included: Callable[[str], list[str]], depth: int = _DEPTH) -> str:
+    """The text with what it includes: `included` gives the texts of a name as written, which may be a pattern.
+
+    Includes in a comment stay. A name that gives no text becomes an empty line.
+    """
+    lines = []
+    for line in _without_blocks(text):
+        match = _INCLUDE.match(_uncommented(line).strip())
+        if match is None:
+            lines.append(line)
+        elif depth:
+            lines += [joined(one, included, depth - 1) for one in included(match[1])] or [""]
+    return "\n".join(lines)
 
 
 def _open(conf: Conf, stripped: str, before: str) -> str:
