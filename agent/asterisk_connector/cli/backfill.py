@@ -10,8 +10,8 @@ import msgspec
 from asterisk_connector import parts
 from asterisk_connector.backfill import Backfill
 from asterisk_connector.cli.configuration import config_option, settings_of
+from asterisk_connector.cli.output import local_time
 from asterisk_connector.cli.period import described, past_calls, period, period_options, progress, state, tell
-from asterisk_connector.cli.state import local_time
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.past_calls import Period
 from asterisk_connector.reconcile import Reconciliation

@@ -1,25 +1,33 @@
 """`outbox …`: what sinks are owed, and the dead letters: what a sink refused or did not take within its time.
 
-`list`, `show` and `export` look, whether the service runs or not; `retry` and `drop` need it stopped.
+`retry` and `drop` are done by the service where it runs, which goes to work at once and notes in the journal who asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 import msgspec
 
-from asterisk_connector.call import decode, document, rfc3339
 from asterisk_connector.cli import exit_codes
+from asterisk_connector.cli.asking import Row, ask
 from asterisk_connector.cli.configuration import config_option
-from asterisk_connector.cli.state import changing, local_time, looking, print_json, print_table
-from asterisk_connector.store.store import Store
-from asterisk_connector.store.words import DeadLetter, Letter
+from asterisk_connector.cli.output import local_time, print_json, print_table
+from asterisk_connector.control.questions import (
+    DeadLetters,
+    Drop,
+    OneDeadLetter,
+    Owed,
+    PendingDeliveries,
+    Retry,
+    WholeDeadLetters,
+)
 
-_PAGE = 500
+_GLANCE = 10
+"""Deliveries shown below the totals where nobody asked for more."""
 
 _sink = click.option("--sink", help="Of this sink only.")
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -34,17 +42,29 @@ def outbox() -> None:
 
 @outbox.command("list")
 @config_option
+@click.option("--pending", is_flag=True, help="Deliveries that are owed, one by one, oldest first.")
+@click.option("--newest", is_flag=True, help="With --pending: newest first.")
 @click.option("--dead", is_flag=True, help="Dead letters, one by one.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Dead letters shown at most.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Lines shown at most.")
 @_sink
 @_json
-def list_(config_file: Path, dead: bool, limit: int, sink: str | None, as_json: bool) -> None:
-    """How much every sink is owed; with --dead the dead letters."""
-    with looking(config_file) as store:
-        if dead:
-            _list_dead(list(_letters(store, sink, limit)), as_json)
-        else:
-            _list_owed(store, sink, as_json)
+def list_(
+    *, config_file: Path, pending: bool, newest: bool, dead: bool, limit: int, sink: str | None, as_json: bool
+) -> None:
+    """How much every sink is owed and what has waited longest; with --pending or --dead each delivery."""
+    if pending and dead:
+        raise click.UsageError("--pending or --dead, not both")
+    if newest and not pending:
+        raise click.UsageError("--newest goes with --pending")
+    if dead:
+        _list_dead(ask(config_file, DeadLetters(limit, sink)), as_json)
+    elif pending:
+        _list_pending(ask(config_file, PendingDeliveries(limit, sink, newest)), as_json)
+    else:
+        _list_owed(list(ask(config_file, Owed(sink))), as_json)
+        if not as_json and (oldest := list(ask(config_file, PendingDeliveries(_GLANCE, sink)))):
+            click.echo()
+            _list_pending(oldest, as_json)
 
 
 @outbox.command()
@@ -53,19 +73,13 @@ def list_(config_file: Path, dead: bool, limit: int, sink: str | None, as_json: 
 @_json
 def show(number: int, config_file: Path, as_json: bool) -> int:
     """One dead letter: why, what was sent, what was answered, and the call."""
-    with looking(config_file) as store:
-        letter = store.dead_letter(number)
-    if letter is None:
-        return _no_such(number)
-    if as_json:
-        print_json([_whole(letter)])
+    for letter in ask(config_file, OneDeadLetter(number)):
+        if as_json:
+            print_json([letter])
+        else:
+            _show(letter)
         return exit_codes.OK
-    for name, value in _head(letter.head).items():
-        click.echo(f"{name}: {value}")
-    for name, text in (("request", letter.request), ("answer", letter.answer)):
-        click.echo(f"\n{name}:\n{text or '(none)'}")
-    click.echo(f"\ncall:\n{msgspec.json.format(msgspec.json.encode(_call(letter)), indent=2).decode()}")
-    return exit_codes.OK
+    return _no_such([number])
 
 
 @outbox.command()
@@ -74,8 +88,9 @@ def show(number: int, config_file: Path, as_json: bool) -> int:
 @_sink
 @config_option
 def retry(numbers: Sequence[int], everything: bool, sink: str | None, config_file: Path) -> int:
-    """Owes dead letters again, from now on; the service must be stopped."""
-    return _change(config_file, _Chosen(numbers, everything, sink), Store.retry, "owed again")
+    """Owes dead letters again, from now on."""
+    _chosen(numbers, everything, sink)
+    return _change(config_file, Retry(tuple(numbers), sink), "owed again")
 
 
 @outbox.command()
@@ -83,10 +98,15 @@ def retry(numbers: Sequence[int], everything: bool, sink: str | None, config_fil
 @_all
 @_sink
 @config_option
-@click.confirmation_option(prompt="These calls will never be delivered. Drop them?")
-def drop(numbers: Sequence[int], everything: bool, sink: str | None, config_file: Path) -> int:
-    """Deletes dead letters for good; the service must be stopped. `export` first keeps them."""
-    return _change(config_file, _Chosen(numbers, everything, sink), Store.drop, "dropped")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(numbers: Sequence[int], everything: bool, sink: str | None, config_file: Path, yes: bool) -> int:
+    """Deletes dead letters for good. `export` first keeps them."""
+    _chosen(numbers, everything, sink)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("there is no terminal to ask at: with --yes it is done without asking")
+        click.confirm("These calls will never be delivered. Drop them?", abort=True)
+    return _change(config_file, Drop(tuple(numbers), sink), "dropped")
 
 
 @outbox.command()
@@ -94,107 +114,76 @@ def drop(numbers: Sequence[int], everything: bool, sink: str | None, config_file
 @_sink
 def export(config_file: Path, sink: str | None) -> None:
     """Prints all dead letters with request, answer and call document, one JSON object a line."""
-    with looking(config_file) as store:
-        whole = (store.dead_letter(head.id) for head in _letters(store, sink, None))
-        print_json(_whole(letter) for letter in whole if letter is not None)
+    print_json(ask(config_file, WholeDeadLetters(sink)))
 
 
-def _list_owed(store: Store, sink: str | None, as_json: bool) -> None:
-    counts = store.counts()
-    names = sorted(name for name in {*counts.backlog, *counts.dead} if sink in {None, name})
-    owed = {name: counts.backlog.get(name) for name in names}
+def _list_owed(owed: Sequence[Row], as_json: bool) -> None:
     if as_json:
-        print_json(
-            {
-                "sink": name,
-                "owed": backlog.pending if backlog else 0,
-                "oldest": rfc3339(backlog.oldest) if backlog else None,
-                "dead": counts.dead.get(name, 0),
-            }
-            for name, backlog in owed.items()
-        )
-    elif names:
-        rows = [
-            (name, b.pending if b else 0, local_time(b.oldest if b else None), counts.dead.get(name, 0))
-            for name, b in owed.items()
-        ]
+        print_json(owed)
+    elif owed:
+        rows = [(o["sink"], o["owed"], local_time(o["oldest"]), o["dead"]) for o in owed]
         print_table(("sink", "owed", "oldest", "dead letters"), rows)
     else:
         click.echo("nothing is owed, and there is no dead letter")
 
 
-def _list_dead(heads: Sequence[DeadLetter], as_json: bool) -> None:
+def _list_pending(pending: Iterable[Row], as_json: bool) -> None:
     if as_json:
-        print_json(map(_head, heads))
-    elif heads:
-        print_table(
-            ("number", "sink", "call", "revision", "buried", "reason"),
-            [(h.id, h.sink, h.call_id, h.revision, local_time(h.buried_at), _reason(h)) for h in heads],
-        )
+        print_json(pending)
+        return
+    rows = [
+        (p["number"], p["sink"], p["call_id"], p["revision"], local_time(p["owed_at"]), p["attempts"], p["reason"])
+        for p in pending
+    ]
+    if rows:
+        print_table(("number", "sink", "call", "revision", "owed", "attempts", "said last"), rows)
+    else:
+        click.echo("nothing is owed")
+
+
+def _list_dead(heads: Iterable[Row], as_json: bool) -> None:
+    if as_json:
+        print_json(heads)
+        return
+    rows = [
+        (h["number"], h["sink"], h["call_id"], h["revision"], local_time(h["buried_at"]), _reason(h)) for h in heads
+    ]
+    if rows:
+        print_table(("number", "sink", "call", "revision", "buried", "reason"), rows)
     else:
         click.echo("there is no dead letter")
 
 
-def _reason(head: DeadLetter) -> str:
-    return f"{head.reason} (a later revision exists)" if head.superseded else head.reason
+def _reason(head: Row) -> str:
+    return f"{head['reason']} (a later revision exists)" if head["superseded"] else str(head["reason"])
 
 
-class _Chosen(NamedTuple):
-    """The dead letters an operator means: by number, or all (of one sink)."""
+def _show(letter: Row) -> None:
+    told = {"request", "answer", "call"}
+    for name, value in letter.items():
+        if name not in told:
+            click.echo(f"{name}: {value}")
+    for name in ("request", "answer"):
+        click.echo(f"\n{name}:\n{letter[name] or '(none)'}")
+    click.echo(f"\ncall:\n{msgspec.json.format(msgspec.json.encode(letter['call']), indent=2).decode()}")
 
-    numbers: Sequence[int]
-    everything: bool
-    sink: str | None
 
-
-def _change(config_file: Path, chosen: _Chosen, work: Callable[[Store, Sequence[int]], int], done: str) -> int:
-    if bool(chosen.numbers) is chosen.everything:
+def _chosen(numbers: Sequence[int], everything: bool, sink: str | None) -> None:
+    """Raises UsageError unless it is plain which dead letters are meant."""
+    if bool(numbers) is everything:
         raise click.UsageError("name dead letters by their numbers, or all of them with --all")
-    if chosen.numbers and chosen.sink:
+    if numbers and sink:
         raise click.UsageError("--sink goes with --all")
-    with changing(config_file) as store:
-        numbers = chosen.numbers or [head.id for head in _letters(store, chosen.sink, None)]
-        unknown = [number for number in numbers if store.dead_letter(number) is None]
-        if unknown:
-            return _no_such(*unknown)
-        click.echo(f"{work(store, numbers)} {done}")
+
+
+def _change(config_file: Path, change: Retry | Drop, done: str) -> int:
+    (row,) = ask(config_file, change)
+    if row["unknown"]:
+        return _no_such(row["unknown"])
+    click.echo(f"{row['changed']} {done}")
     return exit_codes.OK
 
 
-def _letters(store: Store, sink: str | None, limit: int | None) -> Iterator[DeadLetter]:
-    after, left = 0, limit
-    while left is None or left > 0:
-        page = store.dead_letters(sink, after=after, limit=_PAGE if left is None else min(_PAGE, left))
-        yield from page
-        if not page:
-            return
-        after = page[-1].id
-        left = None if left is None else left - len(page)
-
-
-def _head(head: DeadLetter) -> dict[str, Any]:
-    return {
-        "number": head.id,
-        "sink": head.sink,
-        "call_id": head.call_id,
-        "revision": head.revision,
-        "phase": head.phase,
-        "attempts": head.attempts,
-        "owed_at": rfc3339(head.created_at),
-        "buried_at": rfc3339(head.buried_at),
-        "reason": head.reason,
-        "superseded": head.superseded,
-    }
-
-
-def _whole(letter: Letter) -> dict[str, Any]:
-    return {**_head(letter.head), "request": letter.request, "answer": letter.answer, "call": _call(letter)}
-
-
-def _call(letter: Letter) -> dict[str, Any]:
-    return document(decode(letter.body))
-
-
-def _no_such(*numbers: int) -> int:
+def _no_such(numbers: Iterable[int]) -> int:
     click.echo(f"no dead letter {', '.join(map(str, numbers))}; see `outbox list --dead`", err=True)
     return exit_codes.USAGE

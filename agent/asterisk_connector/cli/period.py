@@ -13,7 +13,7 @@ import click
 
 from asterisk_connector import parts
 from asterisk_connector.call import rfc3339
-from asterisk_connector.cli.state import local_time
+from asterisk_connector.cli.output import local_time
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.config.model import Settings
 from asterisk_connector.errors import AlreadyRunning

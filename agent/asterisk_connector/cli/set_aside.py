@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from asterisk_connector.call import rfc3339
+from asterisk_connector.cli.asking import Row, ask
 from asterisk_connector.cli.configuration import config_option
-from asterisk_connector.cli.state import local_time, looking, print_json, print_table
+from asterisk_connector.cli.output import local_time, print_json, print_table
+from asterisk_connector.control.questions import RowsSetAside
 
 _SHOWN = 60
 
@@ -19,23 +20,16 @@ _SHOWN = 60
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the whole row.")
 def set_aside(config_file: Path, limit: int, as_json: bool) -> None:
     """Rows that could not be understood, newest first. They are kept, and the rest was read on."""
-    with looking(config_file) as store:
-        rows = store.set_aside(limit)
+    rows = list(ask(config_file, RowsSetAside(limit)))
     if as_json:
-        print_json(
-            {
-                "source": row.source,
-                "ident": row.ident,
-                "seen_at": rfc3339(row.seen_at),
-                "reason": row.reason,
-                "raw": row.raw.decode("utf-8", "backslashreplace"),
-            }
-            for row in rows
-        )
+        print_json(rows)
     elif rows:
-        print_table(
-            ("seen", "source", "reason", "begins with"),
-            [(local_time(row.seen_at), row.source, row.reason, ascii(row.raw[:_SHOWN])[2:-1]) for row in rows],
-        )
+        print_table(("seen", "source", "reason", "begins with"), map(_line, rows))
     else:
         click.echo("no row was set aside")
+
+
+def _line(row: Row) -> tuple[str, ...]:
+    # What is not text is written as \xff already.
+    begins = row["raw"][:_SHOWN].encode("unicode_escape").decode().replace("\\\\x", "\\x")
+    return local_time(row["seen_at"]), row["source"], row["reason"], begins

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,9 +19,10 @@ import yaml
 from asterisk_connector.config import overlay
 from asterisk_connector.config.finding import Finding, has_errors
 from asterisk_connector.config.meaning import contradictions
-from asterisk_connector.config.model import DEFAULT_FILE, Settings
+from asterisk_connector.config.model import DEFAULT_FILE, Control, Settings, Store
 from asterisk_connector.config.secret import Secret
 from asterisk_connector.config.shape import Either, Entry, Listing, Named, Scalar, Section, Shape, section
+from asterisk_connector.errors import Misconfigured
 
 _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
@@ -51,6 +52,39 @@ def load(path: Path = DEFAULT_FILE, environ: Mapping[str, str] | None = None) ->
             Finding("warning", "", "holds a secret and can be read by everybody", f"chmod o-r {path}", str(path))
         )
     return loaded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """Where a command finds the service and its state."""
+
+    store: Store = field(default_factory=Store)
+    control: Control = field(default_factory=Control)
+
+
+def whereabouts(path: Path, environ: Mapping[str, str] | None = None) -> Whereabouts:
+    """The blocks `store` and `control`, for users who may not read what else the file names: secrets and credentials.
+
+    Raises Misconfigured when these two cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    loaded = load(path, environ)
+    if loaded.settings is not None:
+        return Whereabouts(store=loaded.settings.store, control=loaded.settings.control)
+    reader = _Reader(str(path))
+    try:
+        node = reader.compose(path.read_bytes())
+    except OSError:
+        node = None
+    if node is not None:
+        overlay.lay_over(node, section(Settings), overlay.from_environment(environ))
+        blocks = {entry.name for entry in section(Whereabouts).entries}
+        node.value = [pair for pair in node.value if isinstance(pair[0], yaml.ScalarNode) and pair[0].value in blocks]
+        found = reader.value(section(Whereabouts), node, "")
+        if isinstance(found, Whereabouts):
+            return found
+    problems = "\n".join(str(finding) for finding in loaded.findings if finding.level == "error")
+    raise Misconfigured(f"the configuration has problems\n{problems}", f"asterisk-connector check --config {path}")
 
 
 def loads(text: str | bytes, name: str = "config.yaml", environ: Mapping[str, str] | None = None) -> Loaded:
