@@ -20,10 +20,12 @@ from asterisk_connector import __version__
 from asterisk_connector.agent import Agent
 from asterisk_connector.cli import exit_codes
 from asterisk_connector.cli.configuration import config_option
+from asterisk_connector.cli.desk import desk
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.config.finding import Finding, has_errors
 from asterisk_connector.config.load import load
 from asterisk_connector.config.model import Settings
+from asterisk_connector.control.server import ControlServer
 from asterisk_connector.errors import ConnectorError
 from asterisk_connector.notices import ConfigRefused
 from asterisk_connector.systemd import ServiceNotifier
@@ -50,10 +52,10 @@ def run(config_file: Path) -> int:
     settings = loaded.settings
     clock = SystemClock()
     native = {"auto": None, "journal": True, "stderr": False}[settings.log.target]
-    journal = Journal(clock, level=LEVELS[settings.log.level], native=native)
+    journal = Journal(clock, level=LEVELS[settings.log.level], show_numbers=settings.log.show_numbers, native=native)
     _warn(journal, loaded.findings)
     journal.hear(Sentence(INFO, f"asterisk-connector {__version__} starts with {config_file}"))
-    service = Service(config_file, Agent(settings, clock=clock, notify=journal.hear), journal)
+    service = Service(config_file, Agent(settings, clock=clock, notify=journal.hear), journal, clock)
     _collect_seldom()
     try:
         service.run()
@@ -65,17 +67,20 @@ def run(config_file: Path) -> int:
 class Service:
     """The agent between its signals and systemd."""
 
-    def __init__(self, file: Path, agent: Agent, journal: Journal) -> None:
+    def __init__(self, file: Path, agent: Agent, journal: Journal, clock: SystemClock) -> None:
         self._file = file
         self._agent = agent
         self._journal = journal
+        self._clock = clock
         self._systemd = ServiceNotifier()
+        self._control = self._new_control()
         self._status_at = 0.0
         watchdog = self._systemd.watchdog_interval
         self._round = _ROUND_SECONDS if watchdog is None else min(_ROUND_SECONDS, watchdog / 3)
 
     def run(self) -> None:
         """Starts, works until SIGTERM or SIGINT, stops."""
+        self._control.start()
         self._agent.start()
         self._systemd.ready()
         while True:
@@ -92,7 +97,7 @@ class Service:
         stuck = self._agent.tend()
         if stuck:
             text = f"no sign of life from {', '.join(stuck)}"
-            self._journal.hear(Sentence(ERROR, text, cause=text))
+            self._journal.hear(Sentence(ERROR, text, cause=text, code="AC-PART-STUCK"))
             return
         self._systemd.alive()
         self._say_status()
@@ -119,10 +124,29 @@ class Service:
         self._systemd.ready()
 
     def _apply(self, settings: Settings) -> None:
+        before = self._agent.settings
         try:
             self._agent.reload(settings)
         except ConnectorError as error:
             self._journal.hear(ConfigRefused((str(error),)))
+            return
+        if (settings.control, settings.store) != (before.control, before.store):
+            self._control.stop()
+            self._control = self._new_control()
+            self._control.start()
+        else:
+            self._journal.level = LEVELS[settings.log.level]
+            self._journal.show_numbers = settings.log.show_numbers
+
+    def _new_control(self) -> ControlServer:
+        settings = self._agent.settings
+        return ControlServer(
+            settings.control.socket,
+            settings.store.directory,
+            desk(self._agent, self._clock),
+            clock=self._clock,
+            notify=self._journal.hear,
+        )
 
     def _stop(self) -> None:
         self._systemd.stopping()
@@ -133,6 +157,7 @@ class Service:
             if signal.sigtimedwait(_SIGNALS, 0.2) is not None:
                 self._journal.close()
                 os._exit(exit_codes.OK)  # asked twice: a kill is a normal way to stop
+        self._control.stop()
         self._journal.hear(Sentence(NOTICE, "stopped"))
 
 
@@ -147,4 +172,4 @@ def _collect_seldom() -> None:
 
 def _warn(journal: Journal, findings: list[Finding]) -> None:
     for finding in findings:
-        journal.hear(Sentence(WARNING, str(finding)))
+        journal.hear(Sentence(WARNING, str(finding), code="AC-CONFIG-WARNING"))

@@ -198,8 +198,11 @@ class Log:
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Doc("Least weight that is told.", example="debug")
     ] = "info"
-    target: Annotated[Literal["auto", "journal", "stderr"], Doc("`auto`: the journal under systemd, else stderr.")] = (
-        "auto"
+    target: Annotated[
+        Literal["auto", "journal", "stderr"], Doc("`auto`: the journal under systemd, else stderr. Read at start.")
+    ] = "auto"
+    show_numbers: Annotated[bool, Doc("Show people's numbers in full, and names of recordings, which hold them.")] = (
+        False
     )
 
 

@@ -1,18 +1,19 @@
-"""Where sentences go: the journal by its native protocol, or lines on standard error.
+"""Who tells people: sentences of notices into the journal, or as lines on standard error.
 
-- In the journal each line carries its fields (`journalctl ASTERISK_LINKEDID=…` tells the story of one call).
-- On standard error a line begins with its syslog priority, `<6>`, when systemd reads it (sd-daemon(3)), else with
+- In the journal each line carries its fields (`journalctl ASTERISK_LINKEDID=…` tells the story of one call). On
+  standard error a line begins with its syslog priority, `<6>`, when the journal reads that (sd-daemon(3)), else with
   the time.
 - One cause is told at most once in `QUIET_SECONDS`; what was held back is counted in the next line of that cause.
-- Telling never holds a call (F59): a thread of its own tells from a bounded queue; what does not fit is dropped and
-  counted.
+  Of single calls at most `CALL_LINES` are told in that time, so that a backlog never drives out what matters.
+  At level `debug` nothing is held back.
+- Telling never holds a call (F59): a thread of its own tells from a bounded queue; what does not fit is dropped,
+  counted and told later.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import socket
 import sys
 import threading
 from datetime import datetime
@@ -20,31 +21,45 @@ from typing import TextIO
 
 from asterisk_connector.clock import Clock
 from asterisk_connector.notices import Notice
-from asterisk_connector.telemetry.sentences import INFO, Sentence, say
+from asterisk_connector.telemetry.journald import SOCKET, Journald
+from asterisk_connector.telemetry.sentences import DEBUG, INFO, NOTICE, WARNING, Sentence, say
 
 QUIET_SECONDS = 30.0
-_SOCKET = "/run/systemd/journal/socket"
+CALL_LINES = 3000
 _CAUSES_REMEMBERED = 500
 _WAITING_LINES = 10_000
 
 
 class Journal:
-    """A listener for notices that tells them to people. `level` is the least important priority that is told."""
+    """A listener for notices that tells them to people.
+
+    `level` is the least important priority that is told, `show_numbers` whether people's numbers are shown in full;
+    both may be changed at any time. `native` None: the journal where it reads standard error.
+    """
 
     def __init__(
-        self, clock: Clock, *, level: int = INFO, native: bool | None = None, out: TextIO | None = None
+        self,
+        clock: Clock,
+        *,
+        level: int = INFO,
+        show_numbers: bool = False,
+        native: bool | None = None,
+        out: TextIO | None = None,
+        path: str = SOCKET,
     ) -> None:
+        self.level = level
+        self.show_numbers = show_numbers
+        self.dropped = 0
         self._clock = clock
-        self._level = level
         self._out = out if out is not None else sys.stderr
         self._waiting: queue.Queue[Notice | Sentence | None] = queue.Queue(_WAITING_LINES)
         self._told: dict[str, tuple[float, int]] = {}
-        self._socket: socket.socket | None = None
-        self.dropped = 0
-        under_systemd = bool(os.environ.get("JOURNAL_STREAM"))
-        self._prefixed = under_systemd
-        if native if native is not None else under_systemd:
-            self._socket = _connect()
+        self._calls_since = clock.monotonic()
+        self._calls_told = 0
+        self._calls_held = 0
+        self._dropped_told = 0
+        self._prefixed = _is_read_by_journald(self._out)
+        self._journald = Journald(path) if (self._prefixed if native is None else native) else None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -64,20 +79,31 @@ class Journal:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (waiting := self._waiting.get()) is not None:
-            sentence = waiting if isinstance(waiting, Sentence) else say(waiting)
-            if sentence is not None and sentence.priority <= self._level:
+        while True:
+            try:
+                waiting = self._waiting.get(timeout=QUIET_SECONDS if self._calls_held else None)
+            except queue.Empty:
+                self._own_up()
+                continue
+            if waiting is None:
+                break
+            sentence = waiting if isinstance(waiting, Sentence) else say(waiting, show_numbers=self.show_numbers)
+            if sentence is not None and sentence.priority <= self.level:
                 self._tell(sentence)
+            if self.dropped != self._dropped_told:
+                self._own_up()
+        self._own_up()
 
     def _tell(self, sentence: Sentence) -> None:
-        text = self._unless_told(sentence)
-        if text is not None and (self._socket is None or not self._send(sentence, text)):
-            self._print(sentence, text)
+        text = sentence.text if self.level >= DEBUG else self._unless_held(sentence)
+        if text is not None:
+            self._write(sentence, text)
 
-    def _unless_told(self, sentence: Sentence) -> str | None:
-        if not sentence.cause:
-            return sentence.text
+    def _unless_held(self, sentence: Sentence) -> str | None:
+        """The text to be told, None where it is held back."""
         now = self._clock.monotonic()
+        if not sentence.cause:
+            return sentence.text if not sentence.of_call or self._has_room(now) else None
         last, held = self._told.get(sentence.cause, (-QUIET_SECONDS, 0))
         if now - last < QUIET_SECONDS:
             self._told[sentence.cause] = (last, held + 1)
@@ -87,27 +113,46 @@ class Journal:
         self._told[sentence.cause] = (now, 0)
         return f"{sentence.text} ({held} more like this)" if held else sentence.text
 
-    def _send(self, sentence: Sentence, text: str) -> bool:
+    def _has_room(self, now: float) -> bool:
+        if now - self._calls_since >= QUIET_SECONDS:
+            self._own_up()
+            self._calls_since, self._calls_told = now, 0
+        if self._calls_told < CALL_LINES:
+            self._calls_told += 1
+            return True
+        self._calls_held += 1
+        return False
+
+    def _own_up(self) -> None:
+        """Says what was not said."""
+        if held := self._calls_held:
+            self._calls_held = 0
+            text = (
+                f"{held} more lines of single calls were not told: they came too fast; log.level debug tells them all"
+            )
+            self._write(Sentence(NOTICE, text, code="AC-LOG-HELD"), text)
+        if lost := self.dropped - self._dropped_told:
+            self._dropped_told += lost
+            text = (
+                f"{lost} lines are lost here: they came faster than the journal took them; calls are not held up by it"
+            )
+            self._write(Sentence(WARNING, text, code="AC-LOG-LOST"), text)
+
+    def _write(self, sentence: Sentence, text: str) -> None:
+        if sentence.code:
+            text = f"{text} [{sentence.code}]"
         fields = {
             "MESSAGE": text,
             "PRIORITY": str(sentence.priority),
             "SYSLOG_IDENTIFIER": "asterisk-connector",
+            **({"ERROR_CODE": sentence.code} if sentence.code else {}),
             **sentence.fields,
         }
-        assert self._socket is not None
-        try:
-            self._socket.send(b"".join(_field(name, value) for name, value in fields.items()))
-        except BlockingIOError:
-            self.dropped += 1
-        except OSError:
-            # journald restarted: its socket is another one now
-            self._socket.close()
-            self._socket = _connect()
-            return False
-        return True
+        if self._journald is None or not self._journald.send(fields):
+            self._print(sentence, text)
 
     def _print(self, sentence: Sentence, text: str) -> None:
-        trace = sentence.fields.get("TRACEBACK", "")
+        trace = str(sentence.fields.get("TRACEBACK", ""))
         lines = [*text.splitlines(), *trace.splitlines()]
         start = f"<{sentence.priority}>" if self._prefixed else f"{datetime.now():%H:%M:%S} "
         try:
@@ -117,20 +162,10 @@ class Journal:
             self.dropped += 1
 
 
-def _connect() -> socket.socket | None:
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+def _is_read_by_journald(out: TextIO) -> bool:
+    """Whether the journal reads this stream (systemd.exec(5), JOURNAL_STREAM)."""
     try:
-        link.setblocking(False)
-        link.connect(_SOCKET)
-    except OSError:
-        link.close()
-        return None
-    return link
-
-
-def _field(name: str, value: str) -> bytes:
-    """One field as the journal reads it (systemd, JOURNAL_NATIVE_PROTOCOL): with a line break in it, by length."""
-    raw = value.encode("utf-8", "replace")
-    if b"\n" not in raw:
-        return name.encode() + b"=" + raw + b"\n"
-    return name.encode() + b"\n" + len(raw).to_bytes(8, "little") + raw + b"\n"
+        found = os.fstat(out.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
