@@ -70,7 +70,7 @@ class Agent:
         for sink in built_sinks.values():
             self._start_courier(sink)
         self.assembler = Assembler(
-            self.store, rules, owed=self._owed, ended=self._ended, clock=self._clock, notify=self._notify
+            self.store, rules, owed=self.owed, ended=self._ended, clock=self._clock, notify=self._notify
         )
         self.assembler.worker.start()
         for source in built_sources.values():
@@ -202,7 +202,8 @@ class Agent:
             if isinstance(reader.source, FetchesCdr):
                 reader.source.fetch(uniqueids)
 
-    def _owed(self) -> None:
+    def owed(self) -> None:
+        """Something is owed (again): those who deliver look at once."""
         for courier in list(self._couriers.values()):
             courier.wake()
 
