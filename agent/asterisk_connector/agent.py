@@ -10,20 +10,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asterisk_connector import parts
 from asterisk_connector.assembler import Assembler
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.config.model import Settings
+from asterisk_connector.counter import Counter
 from asterisk_connector.delivery.courier import Courier
 from asterisk_connector.errors import ConnectorError
 from asterisk_connector.notices import ClockStepped, ConfigReloaded, Notify
 from asterisk_connector.reader import Reader
 from asterisk_connector.sinks.base import Sink
-from asterisk_connector.sources.base import FetchesCdr, Source
+from asterisk_connector.snapshot import SinkNow, Snapshot, SourceNow, StateNow
+from asterisk_connector.sources.base import FetchesCdr, Measured, Source
 from asterisk_connector.store.store import Store
 from asterisk_connector.supervise import STUCK_SECONDS, Worker
 
@@ -54,6 +58,8 @@ class Agent:
         self._keeper: Worker
         self._nudge = threading.Event()
         self._stepped_at: float | None = None
+        self._counter = Counter(clock)
+        self._running = False
 
     def start(self) -> None:
         """Opens the state and begins to work."""
@@ -80,9 +86,11 @@ class Agent:
         self._nudge.clear()
         self._keeper = Worker("keeper", self._keep, wake=self._nudge.set, clock=self._clock, notify=self._notify)
         self._keeper.start()
+        self._running = True
 
     def stop(self, deadline: float = DRAIN_SECONDS) -> None:
         """Ends within about `deadline` seconds."""
+        self._running = False
         until = self._clock.monotonic() + deadline
         self._stop_manager(deadline / 2)
         workers = self._workers()
@@ -144,27 +152,38 @@ class Agent:
             self.start()
             raise
 
-    def tend(self) -> list[str]:
-        """Looks after the parts, from time to time; the names of those that have not come round for too long."""
+    def tend(self) -> None:
+        """Looks after the parts, from time to time."""
         if self.store.broken:
             self.stop(deadline=1.0)
             self.start()
-        if self.store.blocked:
-            return []  # those who wait for room on the disk are not stuck
-        now = self._clock.monotonic()
-        stuck = [worker.name for worker in self._workers() if worker.silent_for > STUCK_SECONDS]
-        return stuck + [f"courier {n}" for n, c in self._couriers.items() if now - c.heartbeat > STUCK_SECONDS]
 
-    def sentence(self) -> str:
-        """The state of everything, in a sentence for `systemctl status`."""
-        counts = self.store.counts()
-        owed = sum(backlog.pending for backlog in counts.backlog.values())
-        dead = sum(counts.dead.values())
-        sinks = ", ".join(f"{name} {courier.state}" for name, courier in self._couriers.items()) or "no sink"
-        said = f"{len(self._readers)} sources, {counts.open_calls} open calls, {owed} deliveries owed ({sinks})"
-        if dead:
-            said += f", {dead} dead letters"
-        return f"state cannot be written, reading pauses; {said}" if self.store.blocked else said
+    @property
+    def stuck(self) -> tuple[str, ...]:
+        """Parts that have not come round for too long; who waits for room on the disk is not stuck."""
+        if self.store.blocked:
+            return ()
+        now = self._clock.monotonic()
+        workers = [worker.name for worker in self._workers() if worker.silent_for > STUCK_SECONDS]
+        couriers = list(self._couriers.items())
+        return (*workers, *(f"courier {n}" for n, c in couriers if now - c.heartbeat > STUCK_SECONDS))
+
+    def snapshot(self) -> Snapshot:
+        """What everything is now; any thread may ask, as often as it likes."""
+        if not self._running:
+            return Snapshot()
+        return Snapshot(
+            sources=tuple(_source_now(reader.source) for reader in list(self._readers.values())),
+            sinks=tuple(SinkNow(n, c.state, c.in_flight) for n, c in list(self._couriers.items())),
+            events=None if self._manager is None else self._manager.now(),
+            state=self._state_now(),
+            stuck=self.stuck,
+        )
+
+    def _state_now(self) -> StateNow:
+        directory = self.settings.store.directory
+        counted = self._counter.counted(self.store)
+        return StateNow(str(directory), _free_bytes(directory), self.store.blocked, *counted)
 
     def _workers(self) -> list[Worker]:
         manager = [] if self._manager is None else self._manager.workers
@@ -230,3 +249,16 @@ class Agent:
 
 def _made_of(manager: parts.Planned[Manager] | None) -> dict[str, object]:
     return {} if manager is None else {_MANAGER: manager.made_of}
+
+
+def _source_now(source: Source) -> SourceNow:
+    extent = source.extent() if isinstance(source, Measured) else None
+    return SourceNow(source.name, source.name.partition(":")[0], extent)
+
+
+def _free_bytes(directory: Path) -> int | None:
+    try:
+        disk = os.statvfs(directory)
+    except OSError:
+        return None
+    return disk.f_bavail * disk.f_frsize

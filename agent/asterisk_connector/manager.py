@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from asterisk_connector.ami.session import Item, Session, Settings
 from asterisk_connector.clock import Clock
+from asterisk_connector.errors import Transient
 from asterisk_connector.notices import Notify
 from asterisk_connector.relay.relay import Relay
+from asterisk_connector.snapshot import EventsNow
 from asterisk_connector.sources.cel_ami import CelAmi
 from asterisk_connector.supervise import Worker
 
@@ -24,6 +26,7 @@ class Manager:
     ) -> None:
         self.source = source
         self.relay = relay
+        self._peer = settings.peer
         self.session = Session(settings, self._receive, clock=clock, notify=notify)
         self._reading = Worker(
             "manager",
@@ -60,6 +63,19 @@ class Manager:
                 self.relay.close()
             elif recorded:  # the publisher still waits for an answer of Kafka, and keeps what it works with
                 self.relay.recorder.close()
+
+    def now(self) -> EventsNow:
+        """What session and relay are now; any thread may ask."""
+        if self.relay is None:
+            return EventsNow(self._peer, self.session.connected, "", 0, None, False)
+        try:
+            waiting = self.relay.journal.waiting()
+        except Transient:
+            waiting = None
+        relay = self.relay
+        return EventsNow(
+            self._peer, self.session.connected, relay.topic, relay.publisher.in_flight, waiting, relay.recorder.blocked
+        )
 
     def _receive(self, items: Sequence[Item]) -> None:
         if self.relay is not None:

@@ -238,17 +238,19 @@ class SinkMisconfigured(Notice):
 
 @dataclass(frozen=True, slots=True)
 class StoreBlocked(Notice):
-    """The state cannot be written; reading pauses until it can."""
+    """The state, or the `journal` of AMI events, cannot be written; reading pauses until the state can."""
 
     reason: str
     hint: str
+    part: str = "state"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreUnblocked(Notice):
-    """The state can be written again. `blocked` in seconds."""
+    """It can be written again. `blocked` in seconds."""
 
     blocked: float
+    part: str = "state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,10 +362,11 @@ class HostRenamed(Notice):
 
 @dataclass(frozen=True, slots=True)
 class EventsJournalled(Notice):
-    """AMI events read and, of these, kept by the filters and committed."""
+    """AMI events read, and left out by the filters; `kept` were committed, with our own records of gaps."""
 
     read: int
     kept: int
+    filtered: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def end(agent: AgentProcess) -> int:
 
 def test_it_says_ready_its_state_and_that_it_stops(tmp_path: Path, api: CallApi, notify: NotifySocket) -> None:
     agent = launched(tmp_path, api, notify)
-    notify.wait("STATUS=1 source")
+    notify.wait("STATUS=Ready: 1 source")
     assert end(agent) == 0
     notify.wait("STOPPING=1")
     assert notify.heard.index("READY=1") < notify.heard.index("STOPPING=1")

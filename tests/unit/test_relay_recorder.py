@@ -88,7 +88,7 @@ def test_what_the_filters_keep_is_journalled_in_order(bench: Bench) -> None:
     recorder.receive([Read(2, event(name, n)) for n, name in enumerate(["Hangup", "VarSet", "Dial", "VarSet"])])
     recorder.close()
     assert [(e["Event"], e["Number"]) for e in bench.events()] == [("Hangup", "0"), ("Dial", "2")]
-    assert bench.told(EventsJournalled)[-1] == EventsJournalled(4, 2)
+    assert bench.told(EventsJournalled)[-1] == EventsJournalled(4, 2, 2)
 
 
 def test_35_and_37_each_event_carries_the_identity_of_its_session(bench: Bench) -> None:

@@ -11,10 +11,11 @@ import gc
 import os
 import signal
 import threading
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from asterisk_connector import __version__
 from asterisk_connector.agent import Agent
@@ -27,14 +28,14 @@ from asterisk_connector.config.load import load
 from asterisk_connector.config.model import Settings
 from asterisk_connector.control.server import ControlServer
 from asterisk_connector.errors import ConnectorError
-from asterisk_connector.notices import ConfigRefused
+from asterisk_connector.notices import ConfigRefused, Notice
 from asterisk_connector.systemd import ServiceNotifier
 from asterisk_connector.telemetry.journal import Journal
 from asterisk_connector.telemetry.sentences import ERROR, INFO, LEVELS, NOTICE, WARNING, Sentence
+from asterisk_connector.telemetry.status import Process, Status, status
+from asterisk_connector.telemetry.tally import Tally
 
 _ROUND_SECONDS = 5.0
-_STATUS_SHARE = 500
-"""Of the time, one part in so many may go into the status sentence."""
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -53,9 +54,9 @@ def run(config_file: Path) -> int:
     clock = SystemClock()
     native = {"auto": None, "journal": True, "stderr": False}[settings.log.target]
     journal = Journal(clock, level=LEVELS[settings.log.level], show_numbers=settings.log.show_numbers, native=native)
-    _warn(journal, loaded.findings)
     journal.hear(Sentence(INFO, f"asterisk-connector {__version__} starts with {config_file}"))
-    service = Service(config_file, Agent(settings, clock=clock, notify=journal.hear), journal, clock)
+    service = Service(config_file, settings, journal, clock)
+    service.loaded(loaded.findings)
     _collect_seldom()
     try:
         service.run()
@@ -67,14 +68,23 @@ def run(config_file: Path) -> int:
 class Service:
     """The agent between its signals and systemd."""
 
-    def __init__(self, file: Path, agent: Agent, journal: Journal, clock: SystemClock) -> None:
+    def __init__(self, file: Path, settings: Settings, journal: Journal, clock: SystemClock) -> None:
+        self.tally = Tally(clock)
         self._file = file
-        self._agent = agent
+        self._agent = Agent(settings, clock=clock, notify=self._hear)
         self._journal = journal
         self._clock = clock
+        self._process = Process(
+            version=__version__,
+            host=settings.host,
+            directory=str(settings.store.directory),
+            config_file=str(file),
+            pid=os.getpid(),
+            started_at=clock.now(),
+            phase="starting",
+        )
         self._systemd = ServiceNotifier()
         self._control = self._new_control()
-        self._status_at = 0.0
         watchdog = self._systemd.watchdog_interval
         self._round = _ROUND_SECONDS if watchdog is None else min(_ROUND_SECONDS, watchdog / 3)
 
@@ -82,6 +92,7 @@ class Service:
         """Starts, works until SIGTERM or SIGINT, stops."""
         self._control.start()
         self._agent.start()
+        self._process = replace(self._process, phase="running")
         self._systemd.ready()
         while True:
             self._tend()
@@ -93,43 +104,50 @@ class Service:
             self._reload()
         self._stop()
 
-    def _tend(self) -> None:
-        stuck = self._agent.tend()
-        if stuck:
-            text = f"no sign of life from {', '.join(stuck)}"
-            self._journal.hear(Sentence(ERROR, text, cause=text, code="AC-PART-STUCK"))
-            return
-        self._systemd.alive()
-        self._say_status()
+    def status(self) -> Status:
+        """How things are; any thread may ask, as often as it likes."""
+        process = replace(self._process, log_lines_dropped=self._journal.dropped)
+        return status(process, self._agent.snapshot(), self.tally.read(), self._clock.now())
 
-    def _say_status(self) -> None:
-        """Tells systemd how things are. Counting a large backlog takes a while, so it is done the more rarely then."""
-        began = time.monotonic()
-        if began < self._status_at:
-            return
-        try:
-            self._systemd.status(self._agent.sentence())
-        except ConnectorError as error:
-            self._systemd.status(str(error))
-        self._status_at = began + _STATUS_SHARE * (time.monotonic() - began)
+    def loaded(self, findings: Sequence[Finding]) -> None:
+        """A configuration is in force; what there is to say about it is told."""
+        for finding in findings:
+            self._journal.hear(Sentence(WARNING, str(finding), code="AC-CONFIG-WARNING"))
+        said = tuple(str(finding) for finding in findings)
+        self._process = replace(self._process, config_loaded_at=self._clock.now(), config_problems=said)
+
+    def _hear(self, notice: Notice) -> None:
+        self.tally.hear(notice)
+        self._journal.hear(notice)
+
+    def _tend(self) -> None:
+        self._agent.tend()
+        now = self.status()
+        self._systemd.status(now.service.sentence)
+        if now.service.alive:
+            self._systemd.alive()
+        else:
+            text = f"no sign of life from {', '.join(self._agent.stuck)}"
+            self._journal.hear(Sentence(ERROR, text, cause=text, code="AC-PART-STUCK"))
 
     def _reload(self) -> None:
         self._systemd.reloading()
         loaded = load(self._file)
         if loaded.settings is None or has_errors(loaded.findings):
-            self._journal.hear(ConfigRefused(tuple(str(finding) for finding in loaded.findings)))
+            self._hear(ConfigRefused(tuple(str(finding) for finding in loaded.findings)))
         else:
-            _warn(self._journal, loaded.findings)
-            self._apply(loaded.settings)
+            self._apply(loaded.settings, loaded.findings)
         self._systemd.ready()
 
-    def _apply(self, settings: Settings) -> None:
+    def _apply(self, settings: Settings, findings: Sequence[Finding]) -> None:
         before = self._agent.settings
         try:
             self._agent.reload(settings)
         except ConnectorError as error:
-            self._journal.hear(ConfigRefused((str(error),)))
+            self._hear(ConfigRefused((str(error),)))
             return
+        self._process = replace(self._process, host=settings.host, directory=str(settings.store.directory))
+        self.loaded(findings)
         if (settings.control, settings.store) != (before.control, before.store):
             self._control.stop()
             self._control = self._new_control()
@@ -148,6 +166,7 @@ class Service:
         )
 
     def _stop(self) -> None:
+        self._process = replace(self._process, phase="stopping")
         self._systemd.stopping()
         self._journal.hear(Sentence(NOTICE, "stopping"))
         stopping = threading.Thread(target=self._agent.stop, name="stop")
@@ -167,8 +186,3 @@ def _collect_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _warn(journal: Journal, findings: list[Finding]) -> None:
-    for finding in findings:
-        journal.hear(Sentence(WARNING, str(finding), code="AC-CONFIG-WARNING"))

@@ -64,6 +64,15 @@ class Pack(NamedTuple):
     events: list[Record]
 
 
+class Waiting(NamedTuple):
+    """What waits on disk: how many events (by sequence, without holes), bytes of the file in use, instant of the
+    oldest event."""
+
+    events: int
+    bytes: int
+    oldest: Micros | None
+
+
 class Life(NamedTuple):
     """When Asterisk was last heard, which start of it that was, how many calls it had counted, and why it ended."""
 
@@ -113,9 +122,21 @@ class Journal:
     @property
     def owed(self) -> int:
         """How many events wait, roughly (by sequence, without holes)."""
-        with self._reading:
-            first, last = self._reader.execute("SELECT min(first), max(last) FROM pack").fetchone()
-        return 0 if first is None else int(last - first + 1)
+        return self.waiting().events
+
+    def waiting(self) -> Waiting:
+        """What waits; reads two rows, whatever there is. Raises Transient when that cannot be had now."""
+        ends = "SELECT first, last, start FROM pack ORDER BY first {} LIMIT 1"
+        try:
+            with self._reading:
+                oldest = self._reader.execute(ends.format("ASC")).fetchone()
+                newest = self._reader.execute(ends.format("DESC")).fetchone()
+                size = _used_bytes(self._reader)
+        except sqlite3.Error as error:
+            raise Transient(f"{self.path}: {error}") from None
+        if oldest is None or newest is None:
+            return Waiting(0, size, None)
+        return Waiting(newest[1] - oldest[0] + 1, size, oldest[2])
 
     # The writer's side.
 
@@ -321,9 +342,7 @@ class Journal:
         return dropped
 
     def _live_bytes(self) -> int:
-        pages = self._writer.execute("PRAGMA page_count").fetchone()[0]
-        spare = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
-        return int((pages - spare) * self._page_size)
+        return _used_bytes(self._writer)
 
     def _drop_while(self, too_much: Callable[[Micros], bool], reason: str) -> list[Dropped]:
         events, start, end = 0, 0, 0
@@ -400,6 +419,14 @@ class _Refusal(NamedTuple):
     type: bytes
     value: bytes
     reason: str
+
+
+def _used_bytes(db: sqlite3.Connection) -> int:
+    """Bytes of the file without pages that were freed."""
+    pages, spare, size = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - spare) * size
 
 
 def _packs(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

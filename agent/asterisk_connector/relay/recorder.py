@@ -82,8 +82,13 @@ class Recorder:
         self._before = journal.last_identity()
         self._identity = identify(Answers(), self._before)
         self._records: list[Record] = []
-        self._read = 0
+        self._read = self._filtered = 0
         self._blocked_since: float | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the disk does not take what was read."""
+        return self._blocked_since is not None
 
     def receive(self, items: Sequence[Item]) -> None:
         """Takes what the session read."""
@@ -180,6 +185,8 @@ class Recorder:
         try:
             if self._filters.admits(body[7 : body.index(b"\r\n")], body):
                 self._records.append(self._encoder.encode(body, read.at, self._identity))
+            else:
+                self._filtered += 1
         except Exception as error:  # one event must never stop the others, whatever is in it
             self._notify(EventRefused("", body[7:40].decode(errors="replace"), len(body), repr(error)))
 
@@ -213,11 +220,12 @@ class Recorder:
         except Transient as error:
             if self._blocked_since is None:
                 self._blocked_since = now
-                self._notify(StoreBlocked(str(error), "free space or mend the disk; events wait in memory meanwhile"))
+                hint = "free space or mend the disk; events wait in memory meanwhile"
+                self._notify(StoreBlocked(str(error), hint, "journal"))
             time.sleep(_RETRY)
             return
         if self._blocked_since is not None:
-            self._notify(StoreUnblocked(now - self._blocked_since))
+            self._notify(StoreUnblocked(now - self._blocked_since, "journal"))
             self._blocked_since = None
         self._saved, self._saved_at, self._life_is_news = self._life, now, False
         if self._records:
@@ -228,6 +236,6 @@ class Recorder:
             self._record_gap(dropped_gap(lost), lost.end)
 
     def _tell_read(self) -> None:
-        if self._read:
-            self._notify(EventsJournalled(self._read, len(self._records)))
-        self._records, self._read = [], 0
+        if self._read or self._records:
+            self._notify(EventsJournalled(self._read, len(self._records), self._filtered))
+        self._records, self._read, self._filtered = [], 0, 0

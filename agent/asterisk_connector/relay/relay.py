@@ -47,6 +47,7 @@ class Relay:
 
     def __init__(self, settings: Settings, path: Path, *, clock: Clock, notify: Notify) -> None:
         filters = Filters(settings.filters)
+        self.topic = settings.topic
         self.journal = Journal(path, clock=clock, notify=notify, limits=settings.limits)
         self.publisher = Publisher(
             self.journal,

@@ -45,6 +45,28 @@ class FetchesCdr(Protocol):
         """They come out of `read` as soon as they are there; safe from any thread."""
 
 
+class Extent(NamedTuple):
+    """How far a source has come with what was kept of it; None is what it cannot tell.
+
+    `read`: bytes since the process began. `unread`: bytes that wait. `caught_up`: at the last look, and that was not
+    too long ago, nothing waited; `caught_up_at`: when that was so last. `missing`: what is waited for to appear.
+    """
+
+    read: int | None = None
+    unread: int | None = None
+    caught_up: bool = False
+    caught_up_at: Micros | None = None
+    missing: str = ""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A source that can tell how far it has come."""
+
+    def extent(self) -> Extent:
+        """As of now; safe from any thread, looks at a file's size at most."""
+
+
 class Stretch(NamedTuple):
     """What one question to the past brought: records in order of arrival, and what could not be understood."""
 

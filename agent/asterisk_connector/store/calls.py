@@ -13,7 +13,7 @@ import msgspec
 from asterisk_connector.errors import Corrupt
 from asterisk_connector.records import Micros, Record, RecordingFile
 from asterisk_connector.store.intake import decode_record
-from asterisk_connector.store.words import KnownCall, Settlement
+from asterisk_connector.store.words import KnownCall, SettledCall, Settlement
 
 OPEN_CALLS = "SELECT id FROM call WHERE state = 'open' AND id > ? ORDER BY id LIMIT 500"
 _COLUMNS = (
@@ -79,6 +79,17 @@ def settled_after(db: sqlite3.Connection, at: Micros, call: int, limit: int) -> 
         (at, call, limit),
     )
     return [_known(row) for row in found]
+
+
+def latest(db: sqlite3.Connection, limit: int) -> list[SettledCall]:
+    """Calls that were told and have ended, the latest first."""
+    found = db.execute(
+        "SELECT body, EXISTS (SELECT 1 FROM delivery AS d WHERE d.call_id = call.call_id"
+        " AND (d.state = 'pending' OR d.revision = call.revision)) FROM call"
+        " WHERE state <> 'open' AND state = 'settled' AND body <> x'' ORDER BY settled_at DESC LIMIT ?",
+        (limit,),
+    )
+    return [SettledCall(body, bool(left)) for body, left in found]
 
 
 def keys(db: sqlite3.Connection, call: int) -> list[str]:

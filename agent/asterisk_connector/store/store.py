@@ -36,6 +36,7 @@ from asterisk_connector.store.words import (
     Letter,
     Limits,
     Pending,
+    SettledCall,
     Settlement,
     Unreadable,
 )
@@ -248,6 +249,10 @@ class Store:
     def settled_after(self, at: Micros, call: int, limit: int = 100) -> list[KnownCall]:
         """Calls settled since, in that order, without bodies; the last one's time and number page on."""
         return self._read(lambda db: calls.settled_after(db, at, call, limit))
+
+    def latest(self, limit: int = 20) -> list[SettledCall]:
+        """Calls that have ended, the latest first, as they were told."""
+        return self._read(lambda db: calls.latest(db, limit))
 
     def find(self, name: str) -> KnownCall | None:
         """The call with that call id, uniqueid or linkedid."""

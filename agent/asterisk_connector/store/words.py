@@ -107,6 +107,13 @@ class Pending(Struct, frozen=True, array_like=True):
     reason: str
 
 
+class SettledCall(Struct, frozen=True, array_like=True):
+    """A call that has ended, as its last settlement told it; `left` when some sink has not taken all of it."""
+
+    body: bytes
+    left: bool
+
+
 class DeadLetter(Struct, frozen=True, array_like=True):
     """A delivery that was given up. `superseded` when a later revision of its call exists."""
 
@@ -167,3 +174,4 @@ class Counts(Struct, frozen=True):
     set_aside: int
     unlinked_recordings: int
     bytes: int
+    unaccounted: int | None = None
