@@ -161,7 +161,7 @@ class Agent:
     @property
     def stuck(self) -> tuple[str, ...]:
         """Parts that have not come round for too long; who waits for room on the disk is not stuck."""
-        if self.store.blocked:
+        if not self._running or self.store.blocked:
             return ()
         now = self._clock.monotonic()
         workers = [worker.name for worker in self._workers() if worker.silent_for > STUCK_SECONDS]

@@ -31,8 +31,9 @@ from asterisk_connector.errors import ConnectorError
 from asterisk_connector.notices import ConfigRefused, Notice
 from asterisk_connector.systemd import ServiceNotifier
 from asterisk_connector.telemetry.journal import Journal
+from asterisk_connector.telemetry.report import Process, status
 from asterisk_connector.telemetry.sentences import ERROR, INFO, LEVELS, NOTICE, WARNING, Sentence
-from asterisk_connector.telemetry.status import Process, Status, status
+from asterisk_connector.telemetry.status import Status
 from asterisk_connector.telemetry.tally import Tally
 
 _ROUND_SECONDS = 5.0
@@ -69,7 +70,7 @@ class Service:
     """The agent between its signals and systemd."""
 
     def __init__(self, file: Path, settings: Settings, journal: Journal, clock: SystemClock) -> None:
-        self.tally = Tally(clock)
+        self._tally = Tally(clock)
         self._file = file
         self._agent = Agent(settings, clock=clock, notify=self._hear)
         self._journal = journal
@@ -107,7 +108,7 @@ class Service:
     def status(self) -> Status:
         """How things are; any thread may ask, as often as it likes."""
         process = replace(self._process, log_lines_dropped=self._journal.dropped)
-        return status(process, self._agent.snapshot(), self.tally.read(), self._clock.now())
+        return status(process, self._agent.snapshot(), self._tally.read(), self._clock.now())
 
     def loaded(self, findings: Sequence[Finding]) -> None:
         """A configuration is in force; what there is to say about it is told."""
@@ -117,7 +118,7 @@ class Service:
         self._process = replace(self._process, config_loaded_at=self._clock.now(), config_problems=said)
 
     def _hear(self, notice: Notice) -> None:
-        self.tally.hear(notice)
+        self._tally.hear(notice)
         self._journal.hear(notice)
 
     def _tend(self) -> None:

@@ -154,17 +154,17 @@ class Told(NamedTuple):
 
 @dataclass(slots=True)
 class Tallied:
-    """All of it at one instant; `complaints` by what they are about, also those that are over; errors newest first."""
+    """All of it at one instant; `complaints` by what they are about, also those that are over; errors newest first.
+    `config_in_force` is false, and `refused` says why, when the newest configuration that was asked for was refused."""
 
     sources: dict[str, SourceTally]
     sinks: dict[str, SinkTally]
     calls: CallsTally
     events: EventsTally
     worker_failures: Counter[str]
-    requests: Counter[tuple[str, int]]
     complaints: dict[str, Complaint]
     errors: list[Told]
-    config_reloaded: bool
+    config_in_force: bool
     refused: tuple[str, ...]
 
 
@@ -179,10 +179,9 @@ class Tally:
         self._calls = CallsTally()
         self._events = EventsTally()
         self._worker_failures: Counter[str] = Counter()
-        self._requests: Counter[tuple[str, int]] = Counter()
         self._complaints: dict[str, Complaint] = {}
         self._errors: OrderedDict[str, Told] = OrderedDict()
-        self._config_reloaded = True
+        self._config_in_force = True
         self._refused: tuple[str, ...] = ()
         self._hearings: dict[type[Notice], Callable[[Any], None]] = {
             n.SourceOpened: self._source_opened,
@@ -234,11 +233,6 @@ class Tally:
             if part is not None:
                 self._tell(part(notice), notice)
 
-    def served(self, path: str, code: int) -> None:
-        """An HTTP request was answered. `path` is one of ours, never the client's text."""
-        with self._lock:
-            self._requests[path, code] += 1
-
     def read(self) -> Tallied:
         """All of it, as of now."""
         with self._lock:
@@ -249,10 +243,9 @@ class Tally:
                 calls=replace(calls, completed=calls.completed.copy()),
                 events=replace(events, dropped=events.dropped.copy(), latency=events.latency.copy()),
                 worker_failures=self._worker_failures.copy(),
-                requests=self._requests.copy(),
                 complaints={about: replace(each) for about, each in self._complaints.items()},
                 errors=list(reversed(self._errors.values())),
-                config_reloaded=self._config_reloaded,
+                config_in_force=self._config_in_force,
                 refused=self._refused,
             )
 
@@ -386,7 +379,7 @@ class Tally:
         self._mend(x.part)
 
     def _config_taken(self, x: n.ConfigReloaded) -> None:
-        self._config_reloaded, self._refused = True, ()
+        self._config_in_force, self._refused = True, ()
         self._mend("configuration", *(f"sink {name}" for name in x.changed), *(f"source {name}" for name in x.changed))
         if "everything" in x.changed:
             self._mend(*self._complaints)
@@ -395,7 +388,7 @@ class Tally:
             self._events.publishing_paused = False
 
     def _config_refused(self, x: n.ConfigRefused) -> None:
-        self._config_reloaded, self._refused = False, x.problems
+        self._config_in_force, self._refused = False, x.problems
         text = "the new configuration was refused, the old one stays: " + "; ".join(x.problems)
         self._complain("configuration", "configuration", "configuration", text, "asterisk-connector check")
 
