@@ -102,9 +102,9 @@ def _agent(root: Path) -> Path:
 
 
 class Repository:
-    """A signed apt repository in `folder`, served on loopback while the context lasts."""
+    """A signed apt repository in `folder`, served on an address of this machine while the context lasts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         self.folder = folder / "repository"
         self.key = self.folder / f"{NAME}.gpg"
         # Not under `folder`: the path of an agent's socket has to be short.
@@ -113,8 +113,8 @@ class Repository:
         new = ["gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key"]
         self._run(*new, "Releases <releases@example.org>", "ed25519", "sign", "never")
         handler = partial(_Quiet, directory=str(self.folder))
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = ThreadingHTTPServer((address, 0), handler)
+        self.url = f"http://{address}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
