@@ -7,20 +7,16 @@ from collections.abc import Iterator
 import click
 
 from asterisk_connector import __version__
+from asterisk_connector.cli import exit_codes
+from asterisk_connector.cli.examples import EXAMPLES
 from asterisk_connector.cli.main import commands
 
 NAME = "asterisk-connector"
 FILES = {
     "/etc/asterisk-connector/config.yaml": "The configuration. The service does not start without it.",
     "/var/lib/asterisk-connector": "The state: what was read, what is known, what is owed.",
+    "/run/asterisk-connector/control.sock": "Where commands ask and steer the running service; its group may.",
     "/usr/share/doc/asterisk-connector": "Reference of the configuration, examples, the call document.",
-}
-EXIT = {
-    "0": "Done.",
-    "64": "The command was not understood.",
-    "70": "A bug; please report it.",
-    "75": "Try again: the agent runs already, or something is away for now.",
-    "78": "The configuration has a problem; `check` names it.",
 }
 
 
@@ -44,7 +40,8 @@ def page() -> Iterator[str]:
     yield from options(commands, root)
     yield ".SH COMMANDS"
     yield from below(commands, root)
-    for title, entries in (("FILES", FILES), ("EXIT STATUS", EXIT)):
+    codes = {str(code): meaning for code, meaning in exit_codes.MEANINGS.items()}
+    for title, entries in (("EXAMPLES", EXAMPLES), ("FILES", FILES), ("EXIT STATUS", codes)):
         yield f".SH {title}"
         for term, told in entries.items():
             yield from (".TP", f".B {escape(term)}", escape(told))

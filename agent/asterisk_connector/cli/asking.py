@@ -7,26 +7,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+from msgspec.structs import replace
 
-from asterisk_connector import parts
-from asterisk_connector.call import Call
+from asterisk_connector import __version__, parts
 from asterisk_connector.cli.configuration import settings_of
 from asterisk_connector.clock import SystemClock
-from asterisk_connector.config.load import whereabouts
+from asterisk_connector.config.load import load, whereabouts
 from asterisk_connector.control import client
 from asterisk_connector.control.answers import START, Desk, answer
 from asterisk_connector.control.questions import AnyQuestion, Change
+from asterisk_connector.counter import Counter
 from asterisk_connector.errors import Misconfigured, NotRunning
 from asterisk_connector.notices import Notice, ignore
-from asterisk_connector.records import Record
+from asterisk_connector.snapshot import SinkNow, Snapshot, StateNow
 from asterisk_connector.store.store import Store
+from asterisk_connector.telemetry.report import Process, status
 from asterisk_connector.telemetry.sentences import say
+from asterisk_connector.telemetry.status import Status
+from asterisk_connector.telemetry.tally import Tally
 
 Row = dict[str, Any]
 
@@ -49,11 +54,17 @@ def ask_state(config_file: Path, question: AnyQuestion) -> Iterator[Row]:
     """The rows of the answer that the state alone gives."""
     directory = whereabouts(config_file).store.directory
     _ours(directory)
+    clock = SystemClock()
     if isinstance(question, Change):
-        store = Store.open(directory, clock=SystemClock(), notify=_tell)
+        store = Store.open(directory, clock=clock, notify=_tell)
     else:
-        store = Store.read_only(directory, clock=SystemClock())
-    desk = Desk(store=lambda: store, tell=_teller(config_file), owed=lambda: None)
+        store = Store.read_only(directory, clock=clock)
+    desk = Desk(
+        store=lambda: store,
+        status=lambda: _down(store, directory, config_file, clock),
+        tell=lambda rows: parts.rules(settings_of(config_file), ignore).tell(rows, None, clock.now()),
+        owed=lambda: None,
+    )
     try:
         for row in answer(question, desk):
             yield msgspec.json.decode(msgspec.json.encode(row))
@@ -73,13 +84,23 @@ def _ours(directory: Path) -> None:
         raise Misconfigured(said, f"sudo asterisk-connector …, or {START}")
 
 
-def _teller(config_file: Path) -> Callable[[Sequence[Record]], Call]:
-    """Tells a call as it looks now; the settings are read only when one is asked for."""
-
-    def tell(rows: Sequence[Record]) -> Call:
-        return parts.rules(settings_of(config_file), ignore).tell(rows, None, SystemClock().now())
-
-    return tell
+def _down(store: Store, directory: Path, config_file: Path, clock: SystemClock) -> Status:
+    """What the state alone says of how things are: what is owed, what came last."""
+    counts, recent, at = Counter(clock).counted(store)
+    free = shutil.disk_usage(directory).free
+    settings = load(config_file).settings
+    host = settings.host if settings else os.uname().nodename
+    process = Process(
+        version=__version__, host=host, directory=str(directory), config_file=str(config_file), phase="down"
+    )
+    sinks = sorted({*counts.backlog, *counts.dead}) if counts else ()
+    snapshot = Snapshot(
+        sinks=tuple(SinkNow(name, "down", 0) for name in sinks),
+        state=StateNow(str(directory), free, False, counts, recent, at),
+    )
+    told = status(process, snapshot, Tally(clock).read(), clock.now())
+    # Of a sink that nobody offers anything there is nothing to complain.
+    return replace(told, problems=tuple(problem for problem in told.problems if problem.text))
 
 
 def _tell(notice: Notice) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from asterisk_connector.agent import Agent
 from asterisk_connector.call import Call
 from asterisk_connector.clock import Clock
+from asterisk_connector.config import reference
 from asterisk_connector.control.answers import Desk, Running
 from asterisk_connector.errors import Transient
 from asterisk_connector.records import Record
 from asterisk_connector.store.store import Store
 
 
-def desk(agent: Agent, clock: Clock, running: Running | None = None) -> Desk:
-    """`running` is what else the service knows of itself."""
+def desk(agent: Agent, clock: Clock, *, status: Callable[[], object], metrics: Callable[[], bytes]) -> Desk:
+    """`status` gives the status document, `metrics` what Prometheus reads."""
 
     def store() -> Store:
         # Opened by `start`, and anew after damage.
@@ -26,4 +27,5 @@ def desk(agent: Agent, clock: Clock, running: Running | None = None) -> Desk:
     def tell(rows: Sequence[Record]) -> Call:
         return agent.assembler.rules.tell(rows, None, clock.now())
 
-    return Desk(store=store, tell=tell, owed=agent.owed, running=running)
+    running = Running(metrics=metrics, configuration=lambda: reference.show(agent.settings))
+    return Desk(store=store, status=status, tell=tell, owed=agent.owed, running=running)

@@ -5,18 +5,24 @@ A reader that closes our output early (`| head`) makes click end with 1, silentl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 OK: Final = 0
 DIFFERENT: Final = 1
-"""What was compared is not the same (`reconcile`)."""
 USAGE: Final = 64
-"""The command line is wrong."""
 BUG: Final = 70
-"""Something nobody expected; a traceback is printed."""
 TRY_AGAIN: Final = 75
-"""It may work later: a second instance runs, something is not reachable."""
 CONFIGURATION: Final = 78
-"""A setting, a credential or a permission is wrong; systemd does not restart the service."""
 INTERRUPTED: Final = 130
-"""Ctrl-C, as shells say it."""
+
+MEANINGS: Final[Mapping[int, str]] = {
+    OK: "Done; what was asked for is as it should be.",
+    DIFFERENT: "Not as it should be: `status` (running, not ready), `reconcile` (something is not accounted for).",
+    USAGE: "The command was not understood, or what it names does not exist.",
+    BUG: "A bug; please report it.",
+    TRY_AGAIN: "Try again: the service runs already, or does not run where it is asked, or something is away for now.",
+    CONFIGURATION: "A setting, a credential or a permission is wrong; `check` names it. systemd does not restart then.",
+    INTERRUPTED: "Ctrl-C.",
+}
+"""Every exit code, for the manual page and docs/commands.md."""

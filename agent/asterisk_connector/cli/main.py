@@ -32,6 +32,8 @@ VERBS: dict[str, Verb] = {
     "run": Verb("run:run", "Runs the service."),
     "check": Verb("check:check", "Names every problem of the configuration, the host and what is reached from it."),
     "config": Verb("config:config", "Example, schema, reference and effective values of the configuration; imports."),
+    "status": Verb("status:status", "How everything is, and what is wrong."),
+    "top": Verb("top:top", "The status, live, with rates."),
     "calls": Verb("calls:calls", "Calls the agent knows: list, show, tail."),
     "outbox": Verb("outbox:outbox", "What is owed, and dead letters: list, show, retry, drop, export."),
     "recordings": Verb("recordings:recordings", "Recordings that belong to no call yet."),
@@ -40,6 +42,8 @@ VERBS: dict[str, Verb] = {
     "reconcile": Verb("reconcile:reconcile", "What became of every call of a time past."),
     "replay": Verb("replay:replay", "Call documents from captures, one JSON object a line."),
     "events": Verb("events:events", "AMI events as they would be published, from a capture or live."),
+    "support": Verb("support:support", "One file for somebody who helps, without secrets."),
+    "completion": Verb("completion:completion", "The script by which bash, zsh or fish completes our commands."),
     "demo": Verb("demo:demo", "The whole agent for a minute, on embedded defaults."),
     "version": Verb("version:version", "Prints the version."),
 }

@@ -26,10 +26,9 @@ START = "systemctl start asterisk-connector; why it ended: journalctl -u asteris
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What only the running service knows: its status document, its metrics as text, its settings without secrets."""
+    """What only the running service knows: its metrics in their text form, its settings without secrets."""
 
-    status: Callable[[], object]
-    metrics: Callable[[], str]
+    metrics: Callable[[], bytes]
     configuration: Callable[[], str]
 
 
@@ -38,6 +37,7 @@ class Desk:
     """What answers come from. `tell` tells a call from its rows as it looks now; `owed` wakes whoever delivers."""
 
     store: Callable[[], Store]
+    status: Callable[[], object]
     tell: Callable[[Sequence[Record]], Call]
     owed: Callable[[], None]
     running: Running | None = None
@@ -47,9 +47,9 @@ def answer(question: q.AnyQuestion, desk: Desk) -> Iterator[Row]:
     """The rows of the answer. Raises NotRunning where only a running service knows it, and what the store raises."""
     match question:
         case q.StatusNow():
-            yield {"status": _running(desk).status()}
+            yield {"status": desk.status()}
         case q.MetricsNow():
-            yield {"text": _running(desk).metrics()}
+            yield {"text": _running(desk).metrics().decode()}
         case q.Configuration():
             yield {"text": _running(desk).configuration()}
         case q.StateFacts():
@@ -97,6 +97,7 @@ def _state_facts(store: Store) -> Row:
         "set_aside": counts.set_aside,
         "unlinked_recordings": counts.unlinked_recordings,
         "bytes": counts.bytes,
+        "rows": store.rows_by_table(),
         "sources": sorted(store.positions()),
     }
 

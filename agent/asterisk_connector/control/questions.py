@@ -17,7 +17,7 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ask")
 
 
 class StatusNow(Question, frozen=True):
-    """How everything is; the service alone knows."""
+    """The status document."""
 
 
 class MetricsNow(Question, frozen=True):

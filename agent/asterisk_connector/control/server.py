@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import pwd
+import select
 import socket
 import stat
 import struct
@@ -51,9 +52,9 @@ class ControlServer:
         self._notify = notify
         self._listener: socket.socket | None = None
         self._free = threading.BoundedSemaphore(AT_ONCE)
-        self._worker = Worker(
-            "control", self._round, wake=self._interrupt, clock=clock, notify=notify, close=self._close
-        )
+        # Shutting a listening socket down wakes nobody who waits for it; a byte on this pair does.
+        self._bell, self._hears = socket.socketpair()
+        self._worker = Worker("control", self._round, wake=self._wake, clock=clock, notify=notify, close=self._close)
 
     def start(self) -> None:
         """Returns at once; where the socket cannot be had that is told, and tried again."""
@@ -68,9 +69,12 @@ class ControlServer:
         if self._listener is None:
             self._listen()
             return
+        came, _, _ = select.select([self._listener, self._hears], [], [], ROUND_SECONDS)
+        if self._listener not in came:
+            return
         try:
             link, _ = self._listener.accept()
-        except OSError:  # nobody came, or we are to stop
+        except OSError:  # gone again
             return
         if self._free.acquire(blocking=False):
             threading.Thread(target=self._serve, args=(link,), name="control-answer", daemon=True).start()
@@ -87,14 +91,12 @@ class ControlServer:
             self._notify(said)
             self._worker.pause(_RETRY_SECONDS)
         else:
-            self._listener.settimeout(ROUND_SECONDS)
+            self._listener.setblocking(False)
             self._notify(ControlOpened(str(self.path)))
 
-    def _interrupt(self) -> None:
-        listener = self._listener
-        if listener is not None:
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
+    def _wake(self) -> None:
+        with suppress(OSError):
+            self._bell.send(b"!")
 
     def _close(self) -> None:
         if self._listener is not None:
@@ -102,6 +104,8 @@ class ControlServer:
             self._listener = None
             with suppress(OSError):
                 self.path.unlink()
+        self._bell.close()
+        self._hears.close()
 
     def _serve(self, link: socket.socket) -> None:
         try:

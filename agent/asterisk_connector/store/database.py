@@ -124,6 +124,12 @@ def refuse_newer(have: int, newest: int, where: str) -> None:
         )
 
 
+def rows_by_table(db: sqlite3.Connection) -> dict[str, int]:
+    """How many rows each table has."""
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    return {name: int(db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for name in tables}  # noqa: S608
+
+
 def used_bytes(db: sqlite3.Connection) -> int:
     """Bytes in use, without pages that were freed and wait to be used again."""
     pages, free, size = (
