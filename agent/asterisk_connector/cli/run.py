@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,9 +31,13 @@ from asterisk_connector.control.server import ControlServer
 from asterisk_connector.errors import ConnectorError
 from asterisk_connector.notices import ConfigRefused, Notice
 from asterisk_connector.systemd import ServiceNotifier
+from asterisk_connector.telemetry.gate import Gate
+from asterisk_connector.telemetry.http import HttpServer
 from asterisk_connector.telemetry.journal import Journal
+from asterisk_connector.telemetry.metrics import Facts, render
 from asterisk_connector.telemetry.report import Process, status
 from asterisk_connector.telemetry.sentences import ERROR, INFO, LEVELS, NOTICE, WARNING, Sentence
+from asterisk_connector.telemetry.site import Site
 from asterisk_connector.telemetry.status import Status
 from asterisk_connector.telemetry.tally import Tally
 
@@ -86,12 +91,22 @@ class Service:
         )
         self._systemd = ServiceNotifier()
         self._control = self._new_control()
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self._site = Site(
+            status=self.status,
+            metrics=self.metrics,
+            stuck=lambda: self._agent.stuck,
+            requests=self._requests,
+            clock=clock,
+        )
+        self._http: HttpServer | None = None
         watchdog = self._systemd.watchdog_interval
         self._round = _ROUND_SECONDS if watchdog is None else min(_ROUND_SECONDS, watchdog / 3)
 
     def run(self) -> None:
         """Starts, works until SIGTERM or SIGINT, stops."""
         self._control.start()
+        self._serve_http()
         self._agent.start()
         self._process = replace(self._process, phase="running")
         self._systemd.ready()
@@ -109,6 +124,10 @@ class Service:
         """How things are; any thread may ask, as often as it likes."""
         process = replace(self._process, log_lines_dropped=self._journal.dropped)
         return status(process, self._agent.snapshot(), self._tally.read(), self._clock.now())
+
+    def metrics(self) -> bytes:
+        """The same as Prometheus reads it."""
+        return render(Facts(self.status(), self._tally.read(), self._requests.copy()))
 
     def loaded(self, findings: Sequence[Finding]) -> None:
         """A configuration is in force; what there is to say about it is told."""
@@ -153,6 +172,8 @@ class Service:
             self._control.stop()
             self._control = self._new_control()
             self._control.start()
+        if (settings.http, settings.host) != (before.http, before.host):
+            self._serve_http()
         self._journal.level = LEVELS[settings.log.level]
         self._journal.show_numbers = settings.log.show_numbers
 
@@ -161,10 +182,24 @@ class Service:
         return ControlServer(
             settings.control.socket,
             settings.store.directory,
-            desk(self._agent, self._clock),
+            desk(self._agent, self._clock, status=self.status, metrics=self.metrics),
             clock=self._clock,
-            notify=self._journal.hear,
+            notify=self._hear,
         )
+
+    def _serve_http(self) -> None:
+        """Status page and metrics as the settings want them now."""
+        if self._http is not None:
+            self._http.stop()
+            self._http = None
+        settings = self._agent.settings
+        http = settings.http
+        if http.listen == "off":
+            return
+        token = None if http.token is None else http.token.reveal()
+        self._site.gate = Gate(token=token, allow=http.allow, names=(*http.names, settings.host, os.uname().nodename))
+        self._http = HttpServer(http.listen, self._site, clock=self._clock, notify=self._hear)
+        self._http.start()
 
     def _stop(self) -> None:
         self._process = replace(self._process, phase="stopping")
@@ -177,6 +212,8 @@ class Service:
                 self._journal.close()
                 os._exit(exit_codes.OK)  # asked twice: a kill is a normal way to stop
         self._control.stop()
+        if self._http is not None:
+            self._http.stop()
         self._journal.hear(Sentence(NOTICE, "stopped"))
 
 
