@@ -1,6 +1,6 @@
 """A real Prometheus (Debian's program), on an address of its own: scrapes and evaluates every second, answers queries.
 
-`scrape` names the targets; `rules` are files of rules. What it has seen is gone with it.
+`rules` are files of rules. What it has seen is gone with it.
 """
 
 from __future__ import annotations
@@ -35,21 +35,23 @@ def _program(name: str) -> str:
 
 
 class Prometheus(Server):
-    """`scrape_configs` and `rules` as in prometheus.yml."""
+    """`scrape` are jobs as in prometheus.yml, to be set before the start."""
 
-    def __init__(self, scrape: list[dict[str, Any]], rules: tuple[Path, ...] = ()) -> None:
+    def __init__(self, *rules: Path) -> None:
         super().__init__()
         self.url = f"http://{self.address}:{PORT}"
-        self._settings = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(file) for file in rules],
-            "scrape_configs": scrape,
-        }
+        self.scrape: list[dict[str, Any]] = []
+        self._rules = rules
 
     def start(self) -> None:
         """Starts it and returns when it answers."""
         file = self.home / "prometheus.yml"
-        file.write_text(yaml.safe_dump(self._settings))
+        settings = {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(rules) for rules in self._rules],
+            "scrape_configs": [{**job, "scrape_interval": "1s"} for job in self.scrape],
+        }
+        file.write_text(yaml.safe_dump(settings))
         self.launch(
             [
                 _program("prometheus"),
