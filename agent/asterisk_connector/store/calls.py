@@ -12,6 +12,7 @@ import msgspec
 
 from asterisk_connector.errors import Corrupt
 from asterisk_connector.records import Micros, Record, RecordingFile
+from asterisk_connector.store import books
 from asterisk_connector.store.intake import decode_record
 from asterisk_connector.store.words import KnownCall, SettledCall, Settlement
 
@@ -128,16 +129,24 @@ def settle(db: sqlite3.Connection, settlement: Settlement, now: Micros) -> bool:
             s.call,
         ),
     )
-    # A dead letter of a call that was forgotten and came back may still bear this name: the new one takes its place.
-    db.executemany(
-        "INSERT OR REPLACE INTO delivery (call, sink, host, call_id, revision, phase, body, created_at, due_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (s.call, owed.sink, _host(owed.body), s.call_id, s.revision, owed.phase, owed.body, now, now)
-            for owed in s.owed
-        ],
-    )
+    for owed in s.owed:
+        _owe(db, (s.call, owed.sink, _host(owed.body), s.call_id, s.revision, owed.phase, owed.body, now, now))
+    books.deliveries_came(db, [owed.sink for owed in s.owed])
     return True
+
+
+def _owe(db: sqlite3.Connection, delivery: tuple[object, ...]) -> None:
+    insert = (
+        "INSERT INTO delivery (call, sink, host, call_id, revision, phase, body, created_at, due_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+    try:
+        db.execute(insert, delivery)
+    except sqlite3.IntegrityError:
+        # A dead letter of a call that was forgotten and came back bears this name: the new one takes its place.
+        gone = "DELETE FROM delivery WHERE sink = ? AND host = ? AND call_id = ? AND revision = ? RETURNING sink"
+        books.deliveries_went(db, db.execute(gone, delivery[1:5]).fetchall())
+        db.execute(insert, delivery)
 
 
 def _host(body: bytes) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from asterisk_connector.records import Batch, Micros, Record, RecordingFile, SetAside, connection_keys
+from asterisk_connector.store import books
 from asterisk_connector.store.database import marks
 from asterisk_connector.store.words import Appended
 
@@ -157,6 +158,7 @@ class _Joining:
             "INSERT INTO call (id, fresh, first_record, opened_at, touched_at) VALUES (?, ?, ?, ?, ?)",
             [(call, fresh, new[call], now, now) for call in born],
         )
+        books.calls_came(db, len(born))
         for absorbed, into in merged:
             merge(db, absorbed, into)
         db.executemany(
@@ -203,7 +205,7 @@ def merge(db: sqlite3.Connection, absorbed: int, into: int) -> None:
            FROM call AS other WHERE call.id = ? AND other.id = ?""",
         (into, absorbed),
     )
-    db.execute("DELETE FROM call WHERE id = ?", (absorbed,))
+    books.calls_went(db, db.execute("DELETE FROM call WHERE id = ?", (absorbed,)).rowcount)
 
 
 def link(db: sqlite3.Connection, numbers: Numbers, path: str, call: int, now: Micros) -> bool:

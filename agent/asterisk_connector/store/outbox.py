@@ -16,6 +16,7 @@ import msgspec
 
 from asterisk_connector.records import Micros
 from asterisk_connector.sinks.base import Item
+from asterisk_connector.store import books
 from asterisk_connector.store.database import marks
 from asterisk_connector.store.words import Backlog, DeadLetter, Left, Letter, Pending
 
@@ -80,7 +81,7 @@ def owes(db: sqlite3.Connection, sink: str, call_id: str) -> bool:
 
 def delivered(db: sqlite3.Connection, delivery: int) -> None:
     """The sink has it: it leaves the store."""
-    db.execute("DELETE FROM delivery WHERE id = ?", (delivery,))
+    books.deliveries_went(db, db.execute("DELETE FROM delivery WHERE id = ? RETURNING sink", (delivery,)).fetchall())
 
 
 def defer(db: sqlite3.Connection, delivery: int, due_at: Micros, reason: str, *, counts: bool, now: Micros) -> None:
@@ -155,10 +156,8 @@ def retry(db: sqlite3.Connection, deliveries: Sequence[int], now: Micros) -> int
 
 def drop(db: sqlite3.Connection, deliveries: Sequence[int]) -> int:
     """Deletes dead letters for good; how many there were."""
-    done = db.executemany(
-        "DELETE FROM delivery WHERE id = ? AND state = 'dead'", [(delivery,) for delivery in deliveries]
-    )
-    return done.rowcount
+    gone = "DELETE FROM delivery WHERE id = ? AND state = 'dead' RETURNING sink"
+    return books.deliveries_went(db, [sink for each in deliveries for sink in db.execute(gone, (each,)).fetchall()])
 
 
 def backlog(db: sqlite3.Connection) -> dict[str, Backlog]:

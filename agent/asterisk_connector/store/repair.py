@@ -25,7 +25,7 @@ import msgspec
 
 from asterisk_connector.notices import Notify, StoreRepaired
 from asterisk_connector.records import Micros, connection_keys
-from asterisk_connector.store import database, positions
+from asterisk_connector.store import books, database, positions
 from asterisk_connector.store.intake import decode_record
 from asterisk_connector.store.writer import suspicion
 
@@ -118,6 +118,7 @@ def _rebuild(path: Path, safe: dict[str, bytes]) -> int:
         _reconcile(new)
         if "delivery" in broken:
             _owe_again(new)
+        books.begin(new)
         new.execute("COMMIT")
     _remove(headless)
     building.replace(_repaired(path))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
@@ -24,7 +25,7 @@ from asterisk_connector.errors import Corrupt, Misconfigured, Transient
 from asterisk_connector.notices import Notify, ignore
 from asterisk_connector.records import Batch, Micros, Record, RecordingFile
 from asterisk_connector.sinks.base import Item
-from asterisk_connector.store import calls, database, intake, outbox, repair, trim
+from asterisk_connector.store import books, calls, database, intake, outbox, repair, trim
 from asterisk_connector.store.lock import Lock
 from asterisk_connector.store.positions import SafePositions
 from asterisk_connector.store.words import (
@@ -305,8 +306,12 @@ class Store:
         """Which schema the state has."""
         return self._read(database.version)
 
+    def rows_by_table(self) -> dict[str, int]:
+        """Every table of the schema with its rows; reads all of the state, for a person who asks once."""
+        return self._read(database.rows_by_table)
+
     def counts(self) -> Counts:
-        """How much there is; reads indexes only, but all of each: for every few seconds, not for every row."""
+        """How much there is, at one instant; reads indexes only, but all of each: for now and then (`counter`)."""
         return self._read(_counts)
 
     def trim(self) -> bool:
@@ -387,13 +392,27 @@ def _sound(directory: Path, notify: Notify, now: Micros) -> tuple[sqlite3.Connec
 
 
 def _counts(db: sqlite3.Connection) -> Counts:
+    if db.in_transaction:  # the store in memory reads where it writes
+        return _counted(db)
+    db.execute("BEGIN")
+    try:
+        return _counted(db)
+    finally:
+        db.execute("ROLLBACK")
+
+
+def _counted(db: sqlite3.Connection) -> Counts:
     def one(sql: str) -> int:
         return int(db.execute(sql).fetchone()[0])
 
+    open_calls = one("SELECT count(*) FROM call WHERE state = 'open'")
+    backlog, dead = outbox.backlog(db), outbox.dead(db)
+    deliveries = Counter({sink: owed.pending for sink, owed in backlog.items()}) + Counter(dead)
     return Counts(
-        open_calls=one("SELECT count(*) FROM call WHERE state = 'open'"),
-        backlog=outbox.backlog(db),
-        dead=outbox.dead(db),
+        open_calls=open_calls,
+        backlog=backlog,
+        dead=dead,
+        unaccounted=books.unaccounted(db, open_calls, deliveries),
         set_aside=one("SELECT count(*) FROM set_aside"),
         unlinked_recordings=one("SELECT count(*) FROM recording WHERE call IS NULL"),
         bytes=database.used_bytes(db),

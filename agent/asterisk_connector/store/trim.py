@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from asterisk_connector.notices import StoreTrimmed
 from asterisk_connector.records import Micros
+from asterisk_connector.store import books
 from asterisk_connector.store.database import marks, used_bytes
 from asterisk_connector.store.words import Limits
 
@@ -81,22 +82,22 @@ def _drop_calls(db: sqlite3.Connection, before: Micros, at_once: int = PIECE) ->
     if calls:
         for table in ("record", "member", "recording"):
             db.execute(f"DELETE FROM {table} WHERE call IN ({marks(len(calls))})", calls)  # noqa: S608
-        db.execute(f"DELETE FROM call WHERE id IN ({marks(len(calls))})", calls)  # noqa: S608
+        gone = db.execute(f"DELETE FROM call WHERE id IN ({marks(len(calls))})", calls).rowcount  # noqa: S608
+        books.calls_went(db, gone)
     return len(calls)
 
 
 def _letters(db: sqlite3.Connection, limits: Limits, now: Micros) -> Iterable[StoreTrimmed]:
     oldest = "SELECT id FROM delivery WHERE state = 'dead' AND buried_at < ? ORDER BY buried_at LIMIT ?"
-    aged = db.execute(
-        f"DELETE FROM delivery WHERE id IN ({oldest})",  # noqa: S608
-        (now - _micros(limits.keep_dead), PIECE),
-    ).rowcount
-    yield from _count("delivery", aged, "age")
+    delete = f"DELETE FROM delivery WHERE id IN ({oldest}) RETURNING sink"  # noqa: S608
+
+    def gone(before: Micros, at_most: int) -> int:
+        return books.deliveries_went(db, db.execute(delete, (before, at_most)).fetchall())
+
+    yield from _count("delivery", gone(now - _micros(limits.keep_dead), PIECE), "age")
     letters = db.execute("SELECT count(*) FROM delivery WHERE state = 'dead'").fetchone()[0]
     if letters > limits.max_dead:
-        surplus = min(PIECE, letters - limits.max_dead)
-        dropped = db.execute(f"DELETE FROM delivery WHERE id IN ({oldest})", (_ANY_TIME, surplus)).rowcount  # noqa: S608
-        yield from _count("delivery", dropped, "count")
+        yield from _count("delivery", gone(_ANY_TIME, min(PIECE, letters - limits.max_dead)), "count")
 
 
 def _surplus_set_aside(db: sqlite3.Connection, kept: int) -> int:
