@@ -71,7 +71,7 @@ export class Chart {
     const foot = (stroke) => `${path(stroke)}L${stroke.at(-1)[0]} ${HEIGHT}L${stroke[0][0]} ${HEIGHT}Z`;
     this.fill.setAttribute("d", lines.map(foot).join(""));
     const most = this.say(known.length ? highest : null).join(" ").trim();
-    const span = duration(until - from);
+    const span = duration(Math.round(until - from));
     write(this.start, `${span} ago`);
     write(this.note, inside.length ? `highest ${most}` : "first point in some seconds");
     this.picture.setAttribute("aria-label", `${this.title} over the last ${span}: now ${this.say(latest).join(" ").trim()}, highest ${most}`);

@@ -8,6 +8,7 @@ import { bytes, capital, count, duration, many, plain, rate, time } from "/words
 const EVERY = 2000;
 const PATIENCE = 5000;
 const LONGEST = 3600;
+const SHORTEST = 60;
 const AWAY_AFTER = 2;
 
 const at = (id) => document.getElementById(id);
@@ -29,7 +30,7 @@ const because = (item) => [item.reason, item.hint].filter(Boolean).join(". ");
 // Tables
 
 const sources = new Table(at("sources"), at("no-sources"), [
-  { title: "Source", cell: (s) => [s.name, "", because(s)] },
+  { title: "Source", cell: (s) => [s.kind, "", [s.name.slice(s.kind.length + 1), because(s)].filter(Boolean).join(": ")] },
   { title: "State", cell: (s) => badge(s.state) },
   { title: "Rows", kind: "number", cell: (s) => count(s.rows) },
   { title: "Behind", kind: "number", cell: (s) => [duration(s.lag_seconds), "", s.lag_bytes ? bytes(s.lag_bytes) : ""] },
@@ -189,7 +190,8 @@ const CHARTS = [
   { column: "backlog", chart: new Chart("Backlog", (v) => [count(v), "deliveries"]) },
   { column: "delivered", chart: new Chart("Delivered", (v) => [rate(v), "a second"]) },
   { column: "latency_p99", chart: new Chart("Latency, 99 %", measured) },
-  { column: "events", chart: new Chart("AMI events", (v) => [rate(v), "a second"]) },
+  { column: "events", chart: new Chart("AMI events", (v) => [rate(v), "a second"]), unless: (now) => !now.events },
+  { column: "open", chart: new Chart("Open calls", (v) => [count(v), "calls"]), unless: (now) => now.events },
 ];
 at("charts").append(...CHARTS.map(({ chart }) => chart.element));
 
@@ -205,10 +207,12 @@ function remember(history) {
 }
 
 function showCharts(now) {
-  const until = Date.parse(now.at) / 1000;
-  const from = until - Number(document.querySelector("[name=range]:checked").value);
-  for (const { column, chart } of CHARTS) {
-    const latest = column === "backlog" ? sum(now.sinks, (s) => s.pending) : points.at(-1)?.[column] ?? null;
+  const until = points.at(-1)?.at ?? Date.parse(now.at) / 1000;
+  const range = Number(document.querySelector("[name=range]:checked").value);
+  const from = Math.max(until - range, Math.min(points[0]?.at ?? until, until - SHORTEST));
+  for (const { column, chart, unless } of CHARTS) {
+    chart.element.hidden = Boolean(unless?.(now));
+    const latest = points.at(-1)?.[column] ?? null;
     chart.draw(points.map((point) => [point.at, point[column]]), from, until, latest);
   }
 }

@@ -9,9 +9,14 @@ export function make(name, { text, ...attributes } = {}, ...children) {
   return element;
 }
 
-/** Sets a text, a class, an attribute only where it changed. */
+const written = new WeakMap();
+
+/** Sets a text (what stands in backticks is code) and the class, only where they changed. */
 export function write(element, text, classes) {
-  if (element.textContent !== text) element.textContent = text;
+  if (written.get(element) !== text) {
+    written.set(element, text);
+    element.replaceChildren(...text.split("`").map((part, place) => (place % 2 ? make("code", { text: part }) : part)));
+  }
   if (classes !== undefined && element.className !== classes) element.className = classes;
 }
 
