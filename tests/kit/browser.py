@@ -19,9 +19,10 @@ from selenium.webdriver.chrome.service import Service
 from tests.kit.cache import CannotRun
 
 _QUIET = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-dev-shm-usage --lang=en-GB "
-    "--disable-background-networking --disable-component-update --disable-sync --hide-scrollbars"
-).split()
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
+    *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-quic", "--lang=en-GB"),
+)
 _OURS = ("http:", "https:", "ws:", "wss:")
 
 
