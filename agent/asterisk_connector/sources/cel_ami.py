@@ -23,7 +23,8 @@ from datetime import UTC, tzinfo
 from asterisk_connector.ami.session import Alive, Item, Opened, Read
 from asterisk_connector.clock import Clock
 from asterisk_connector.notices import CelUnseen, EventsDropped, Notify
-from asterisk_connector.records import Batch, CelEvent, Seen, SetAside
+from asterisk_connector.records import Batch, CelEvent, Micros, Seen, SetAside
+from asterisk_connector.sources.base import Extent
 from asterisk_connector.sources.csv.events import name_event
 from asterisk_connector.sources.csv.times import Times
 
@@ -87,6 +88,8 @@ class CelAmi:
         self._count = 0
         self._cel = cel
         self._watch = _Watch()
+        self._waiting_bytes = self._given = self._read = 0
+        self._oldest: Micros | None = None
 
     def receive(self, items: Sequence[Item]) -> None:
         """Takes the CEL events, and the names of recordings, out of what the session read."""
@@ -99,9 +102,10 @@ class CelAmi:
             return
         with self._arrived:
             self._waiting += found
+            self._waiting_bytes += sum(len(one.body) for one in found)
             surplus = len(self._waiting) - self._max_waiting
             for _ in range(surplus):
-                self._waiting.popleft()
+                self._waiting_bytes -= len(self._waiting.popleft().body)
             self._arrived.notify_all()
         if surplus > 0:
             self._notify(EventsDropped(self.name, surplus, "rows were not taken as fast as they came"))
@@ -117,10 +121,18 @@ class CelAmi:
 
     def read(self, timeout: float) -> Batch | None:
         with self._arrived:
+            self._read, self._oldest = self._given, None  # who reads on has kept what was given out
             if not self._waiting and not self._woken:
                 self._arrived.wait(timeout)
             self._woken = False
             taken = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            if taken:
+                size = sum(len(one.body) for one in taken)
+                self._oldest, self._given, self._waiting_bytes = (
+                    taken[0].at,
+                    self._given + size,
+                    self._waiting_bytes - size,
+                )
         if not taken:
             return None
         seen: list[Seen] = []
@@ -139,6 +151,13 @@ class CelAmi:
         with self._arrived:
             self._woken = True
             self._arrived.notify_all()
+
+    def extent(self) -> Extent:
+        """What was read from the session and is not kept yet; while there is no session, nothing is."""
+        with self._arrived:
+            unread = self._waiting_bytes + self._given - self._read
+            oldest = self._oldest if self._oldest is not None else self._waiting[0].at if self._waiting else None
+        return Extent(self._read, unread, oldest is None, self._clock.now() if oldest is None else oldest)
 
     def close(self) -> None:
         """What waits is kept: the session goes on."""

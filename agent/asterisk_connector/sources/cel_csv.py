@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,7 @@ from asterisk_connector.clock import Clock
 from asterisk_connector.errors import Misconfigured
 from asterisk_connector.notices import Notify
 from asterisk_connector.records import Batch, CdrRow, CelEvent, Micros, Record, Seen, SetAside
+from asterisk_connector.sources.base import Extent
 from asterisk_connector.sources.csv.dialect import Dialect, detect_dialect
 from asterisk_connector.sources.csv.mapping import Mapping
 from asterisk_connector.sources.csv.rows import Rows, Unreadable
@@ -116,6 +117,17 @@ class _Stretch:
         )
 
 
+class _Kept(NamedTuple):
+    """How far one file is kept: records up to `taken`; it was looked through up to `reached`. `live`: it may grow."""
+
+    device: int
+    inode: int
+    live: bool
+    size: int
+    taken: int
+    reached: int
+
+
 class Found(Protocol):
     """What a piece of the file, or a part of it, turned out to be."""
 
@@ -171,6 +183,9 @@ class CelCsvSource:
         self._stretches: list[_Stretch] = []
         self._pieces: deque[tuple[_Stretch, Piece]] = deque()
         self._untold_start = False
+        self._given = self._read = 0
+        self._kept: tuple[_Kept, ...] | None = None
+        self._caught_up_at: Micros | None = None
 
     def open(self, position: bytes | None) -> None:
         """Finds the file, or its rotated copies, at `position`. A file that does not exist yet is no error.
@@ -192,6 +207,7 @@ class CelCsvSource:
     def read(self, timeout: float) -> Batch | None:
         """Rows that were appended, at most ROWS; waits for some at most `timeout` seconds. Raises Transient."""
         deadline = self._clock.monotonic() + timeout
+        self._note_kept()
         if self._untold_start:
             # Where reading begins is remembered before the first row, or a kill would move the border of history.
             self._untold_start = False
@@ -201,6 +217,8 @@ class CelCsvSource:
             batch = self._collect()
             if batch is not None:
                 return batch
+            self._caught_up_at = self._clock.now()
+            self._note_kept()
             left = deadline - self._clock.monotonic()
             if left <= 0 or self._watch.wait(left):
                 return None
@@ -208,6 +226,33 @@ class CelCsvSource:
     def wake(self) -> None:
         """Ends a waiting `read`."""
         self._watch.wake()
+
+    def extent(self) -> Extent:
+        """Compares what is kept with the size that the file has now; any thread may ask."""
+        kept = self._kept
+        if kept is None:
+            return Extent()
+        try:
+            status = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            now = None
+        except OSError:
+            return Extent(self._read, caught_up_at=self._caught_up_at)
+        else:
+            now = _Kept(status.st_dev, status.st_ino, True, status.st_size, 0, 0)
+        unread = ahead = 0
+        for one in kept:
+            size = now.size if now and one.live and one[:2] == now[:2] else one.size
+            unread += max(0, size - one.taken)
+            ahead += max(0, size - one.reached)
+        if now and not any(one.live and one[:2] == now[:2] for one in kept):  # it has not been met yet
+            unread, ahead = unread + now.size, ahead + now.size
+        return Extent(self._read, unread, ahead == 0, self._caught_up_at, "" if now else str(self._path))
+
+    def _note_kept(self) -> None:
+        """Whoever reads on has kept what was given out."""
+        self._read = self._given
+        self._kept = tuple(_kept(stretch) for stretch in self._stretches)
 
     def close(self) -> None:
         """Gives files and watches back."""
@@ -234,6 +279,7 @@ class CelCsvSource:
                         break
                     history = before
                 self._pieces.popleft()
+                self._given += piece.size
                 stretch.taken = piece.end
                 for row in rows:
                     ident = f"{stretch.name}:{row.offset}"
@@ -381,3 +427,12 @@ def _instant(event: Record | Unreadable) -> Micros | None:
     if isinstance(event, CelEvent):
         return event.at
     return event.start if isinstance(event, CdrRow) else None
+
+
+def _kept(stretch: _Stretch) -> _Kept:
+    generation = stretch.generation
+    live = not generation.final
+    taken, reached = max(0, stretch.taken), generation.offset
+    if generation.packed:  # its size says nothing of what is in it: all of it waits until it is done with
+        taken = reached = 0
+    return _Kept(generation.device, generation.inode, live, generation.size, taken, reached)

@@ -25,7 +25,8 @@ from msgspec import Struct
 from asterisk_connector.clock import Clock
 from asterisk_connector.errors import Misconfigured
 from asterisk_connector.notices import Notify
-from asterisk_connector.records import Batch, RecordingFile, Seen
+from asterisk_connector.records import Batch, Micros, RecordingFile, Seen
+from asterisk_connector.sources.base import Extent
 from asterisk_connector.sources.monitor import audio
 from asterisk_connector.sources.monitor.tree import Change, Tree
 
@@ -37,6 +38,7 @@ FILES = 500
 
 _MARGIN = 60_000_000_000
 _REMEMBERED = 4096
+_LOOKS_WITHIN: Micros = 60_000_000
 _TEMPORARY = re.compile(r"^\.|^~|~$|\.(tmp|temp|part|partial|swp|crdownload|filepart)$|[-._]tmp\.[^.]+$", re.IGNORECASE)
 
 
@@ -90,6 +92,7 @@ class RecordingsSource:
         self._pending: dict[str, _Pending] = {}
         self._told: dict[str, tuple[int, int, int]] = {}
         self._stems: OrderedDict[str, str] = OrderedDict()
+        self._looked_at: Micros | None = None
 
     def open(self, position: bytes | None) -> None:
         """Watches and searches the trees; what is missing or closed to us is told and looked for again.
@@ -118,6 +121,7 @@ class RecordingsSource:
             seen = self._finished()
             if seen:
                 return Batch(self.name, seen, self._position())
+            self._looked_at = self._clock.now()
             now = self._clock.monotonic()
             next_due = min((pending.due for pending in self._pending.values()), default=deadline)
             if now >= deadline or self._tree.wait(max(0.0, min(deadline, next_due) - now)):
@@ -126,6 +130,12 @@ class RecordingsSource:
     def wake(self) -> None:
         """Ends a waiting `read`."""
         self._tree.wake()
+
+    def extent(self) -> Extent:
+        """A file that is still written is nothing that waits: what is finished is told when it is looked at."""
+        at = self._looked_at
+        fresh = at is not None and self._clock.now() - at < _LOOKS_WITHIN
+        return Extent(caught_up=fresh, caught_up_at=at, missing=", ".join(self._tree.missing))
 
     def close(self) -> None:
         """Gives the watches back."""

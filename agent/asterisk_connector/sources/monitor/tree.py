@@ -163,6 +163,11 @@ class Tree:
         """Ends a `wait`, also the next one; safe from any thread."""
         os.eventfd_write(self._bell, 1)
 
+    @property
+    def missing(self) -> list[str]:
+        """Roots that were not there when they were looked for last; any thread may ask."""
+        return [root for root in self._roots if root not in self._identity]
+
     def close(self) -> None:
         """Gives the watches back."""
         if self._inotify is not None:

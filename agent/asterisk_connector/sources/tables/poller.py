@@ -21,6 +21,7 @@ from asterisk_connector.clock import Clock
 from asterisk_connector.errors import Misconfigured
 from asterisk_connector.notices import Notify, TableRestarted
 from asterisk_connector.records import Batch, CelEvent, Micros, Seen, SetAside
+from asterisk_connector.sources.base import Extent
 from asterisk_connector.sources.tables import cursor, window
 from asterisk_connector.sources.tables.columns import CEL, RECORDING, Columns, Layout, match
 from asterisk_connector.sources.tables.cursor import Cursor, CursorState, Pace, Page
@@ -34,6 +35,8 @@ from asterisk_connector.sources.tables.zones import SECOND
 _CLOCKS_GO_BACK = 3600
 _RECENT = 120
 _DAY = 86_400 * SECOND
+_OVERDUE = 5.0
+"""Seconds by which a round may be late before it counts as one that did not come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,9 @@ class TableSource:
         self._due = 0.0
         self._zone = TableZone(name, polling.zone, notify)
         self._near: Micros | None = None
+        self._given = self._read = 0
+        self._caught_up = False
+        self._caught_up_at: Micros | None = None
 
     # the source
 
@@ -104,6 +110,7 @@ class TableSource:
         """The next rows; a round of polling begins every `poll_interval`."""
         if self._poller is None:
             raise Misconfigured(f"{self.name} is read before it was opened")
+        self._read = self._given
         if self._fresh:
             self._fresh = False
             return self._batch(Page(()))
@@ -111,14 +118,23 @@ class TableSource:
         if wait > 0 and (self._woken.wait(min(wait, timeout)) or wait > timeout):
             self._woken.clear()
             return None
+        asked_at = self._clock.now()
         page = self._poller.poll()
+        self._caught_up = page is None
         if page is None:
+            self._caught_up_at = asked_at
             self._due = self._clock.monotonic() + self._polling.poll_interval
             return None
         return self._batch(page)
 
     def wake(self) -> None:
         self._woken.set()
+
+    def extent(self) -> Extent:
+        """Bytes are those of the values read. What waits in the table is known by rows' times alone: it caught up when
+        a round found nothing more, and the next one is not overdue."""
+        in_time = self._clock.monotonic() < self._due + _OVERDUE
+        return Extent(self._read, None, self._caught_up and in_time, self._caught_up_at)
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -234,6 +250,7 @@ class TableSource:
         seen: list[Seen] = []
         aside: list[SetAside] = []
         for ident, row in page.rows:
+            self._given += sum(len(value) for value in row if value)
             try:
                 record = self._reader.record(row, zone, self._near)
             except Unreadable as error:
