@@ -187,8 +187,7 @@ def test_more_than_a_few_at_once_are_told_to_come_again(service: Service) -> Non
 def answered(service: Service) -> bool:
     try:
         return service.ask(q.Owed()) == []
-    except Transient as error:
-        assert "ask again" in str(error)
+    except Transient:
         return False
 
 

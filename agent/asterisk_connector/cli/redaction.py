@@ -11,18 +11,23 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import yaml
 
 from asterisk_connector.config.model import Settings
 from asterisk_connector.config.secret import Secret
 from asterisk_connector.telemetry.masking import masked
 
 HIDDEN = "***"
-_ASSIGNED = re.compile(
-    r"(?im)^(?P<head>[\s;#-]*[\"']?[\w.-]*(?:secret|passw|passphrase|pwd|token|credential|jaas|key)[\w.-]*[\"']?"
-    r"[ \t]*(?:=>|[:=])[ \t]*)(?P<value>[^\s;#][^\n]*)$"
+_SECRETIVE = r"[\w.-]*(?:secret|passw|passphrase|pwd|token|credential|jaas|key)[\w.-]*"
+_IS_SECRET = re.compile(_SECRETIVE, re.IGNORECASE)
+_LINE = re.compile(rf"(?im)^(?P<head>[\s;#-]*[\"']?{_SECRETIVE}[\"']?[ \t]*(?:=>|[:=])[ \t]*)(?P<value>[^\s;#][^\n]*)$")
+_INLINE = re.compile(
+    rf"(?i)(?P<head>[{{,]\s*[\"']?{_SECRETIVE}[\"']?[ \t]*:[ \t]*)(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s,}}][^,}}\n]*)"
 )
 _FILE = re.compile(r"(?im)^\s*-?\s*\w+_file:\s*[\"']?(/[^\s\"'#]+)")
 _IN_URL = re.compile(r"(?<=://)[^\s/@]+@")
@@ -49,7 +54,9 @@ class Redaction:
 
     def settings(self, text: str) -> str:
         """A file of settings, of ours or of Asterisk's: also without the values of everything named like a secret."""
-        return self.text(_ASSIGNED.sub(lambda match: match["head"] + _hidden(match), text))
+        for written in (_LINE, _INLINE):
+            text = written.sub(lambda match: match["head"] + _hidden(match), text)
+        return self.text(text)
 
     def document(self, value: Any) -> Any:
         """What JSON says, its texts redacted."""
@@ -71,18 +78,32 @@ def of_settings(settings: Settings) -> Redaction:
 
 
 def of_file(file: Path) -> Redaction:
-    """Hides what the secret files hold that a configuration names which cannot be put in force."""
-    secrets = []
+    """Hides what looks like a secret in a configuration that cannot be put in force, and what its secret files hold."""
     try:
-        named = _FILE.findall(file.read_text(encoding="utf-8", errors="replace"))
+        text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        named = []
-    for name in named:
-        try:
+        return Redaction(())
+    secrets: list[str] = []
+    with suppress(yaml.YAMLError, ValueError, RecursionError):
+        secrets += _written(yaml.compose(text, yaml.SafeLoader))
+    for name in _FILE.findall(text):
+        with suppress(OSError):
             secrets.append(Path(name).read_text(encoding="utf-8", errors="replace")[:_LONGEST_SECRET].strip())
-        except OSError:
-            continue
     return Redaction(secrets)
+
+
+def _written(node: yaml.Node | None) -> Iterator[str]:
+    """Values of everything that is named like a secret, however they are written."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _written(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(value, yaml.ScalarNode) and not str(key.value).endswith("_file"):
+                if _IS_SECRET.fullmatch(str(key.value)):
+                    yield value.value.strip()
+            else:
+                yield from _written(value)
 
 
 def _secrets(value: Any) -> Iterator[str]:

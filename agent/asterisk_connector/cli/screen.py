@@ -58,16 +58,16 @@ def rates(before: Status, now: Status) -> Rates | None:
 
 def screen(status: Status, width: int, rate: Rates | None = None) -> RenderableType:
     """The document, `width` columns wide."""
+    return Group(*_parts(status, width, rate))
+
+
+def _parts(status: Status, width: int, rate: Rates | None) -> Iterator[RenderableType]:
     wide = width >= NARROW
-    return Group(*_parts(status, wide, rate))
-
-
-def _parts(status: Status, wide: bool, rate: Rates | None) -> Iterator[RenderableType]:
     yield _head(status, wide)
     yield from _problems(status.problems)
     if status.sources:
         yield Text()
-        yield _sources(status.sources, wide, rate)
+        yield _sources(status.sources, width, rate)
     if status.sinks:
         yield Text()
         yield _sinks(status.sinks, wide, rate)
@@ -104,7 +104,8 @@ def _problems(problems: Sequence[Problem]) -> Iterator[Text]:
         yield Text(f"… and {len(problems) - _PROBLEMS} more: status --json")
 
 
-def _sources(sources: Sequence[SourceStatus], wide: bool, rate: Rates | None) -> Table:
+def _sources(sources: Sequence[SourceStatus], width: int, rate: Rates | None) -> Table:
+    wide = width >= NARROW
     head = ["state", "rows", "behind", "set aside", "newest"] if wide else ["state", "rows", "behind"]
     table = _table("source", [*head, *(["rows/s"] if rate else [])])
     for each in sources:
@@ -113,8 +114,16 @@ def _sources(sources: Sequence[SourceStatus], wide: bool, rate: Rates | None) ->
             cells += [Text(f"{each.set_aside}"), Text(clock(each.newest_at))]
         if rate:
             cells.append(Text(f"{rate.sources.get(each.name, 0):.1f}"))
-        table.add_row(Text(each.name), *cells)
+        table.add_row(Text(_short(each.name, width // 3)), *cells)
     return table
+
+
+def _short(name: str, longest: int) -> str:
+    """A long name without its middle: the kind of a source is at its beginning, its file at its end."""
+    if len(name) <= longest:
+        return name
+    kind = name.partition(":")[0][: longest // 2]
+    return f"{kind}:…{name[len(kind) + 2 - longest :]}"
 
 
 def _behind(source: SourceStatus) -> str:
