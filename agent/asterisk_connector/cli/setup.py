@@ -51,6 +51,7 @@ REGIONS = ("us1", "us2", "ca1", "dev")
 @click.option("--cdr", type=click.Choice(["auto", "csv", "table", "none"]), default="auto", show_default=True,
               help="Where call records are read.")  # fmt: skip
 @click.option("--recordings/--no-recordings", default=True, show_default=True, help="Link recordings to their calls.")
+@click.option("--upload/--no-upload", default=None, help="Send recordings after their calls.  [default: no-upload]")
 @click.option("--kafka", "brokers", multiple=True, metavar="HOST:PORT", help="Publish AMI events to these brokers.")
 @click.option("--topic", default="asterisk_ami", show_default=True, help="The topic of AMI events; it must exist.")
 @click.option("--asterisk-etc", type=click.Path(path_type=Path), help="The directory of asterisk.conf, if not found.")
@@ -75,6 +76,7 @@ def setup(
     cel: Literal["auto", "csv", "table", "ami", "none"],
     cdr: Literal["auto", "csv", "table", "none"],
     recordings: bool,
+    upload: bool | None,
     brokers: tuple[str, ...],
     topic: str,
     asterisk_etc: Path | None,
@@ -97,6 +99,7 @@ def setup(
         cel=cel,
         cdr=cdr,
         recordings=recordings,
+        upload=bool(upload),
         brokers=brokers,
         topic=topic,
     )
@@ -104,7 +107,7 @@ def setup(
     if not as_json:
         _tell_found(found)
     if ask:
-        wishes = _asked(wishes, region, customer_id)
+        wishes = _asked(wishes, region=region, customer_id=customer_id, upload=upload, found=found)
     choice = choose(found, wishes, directory, root.absolute())
     text = configuration(choice)
     if as_json:
@@ -171,7 +174,7 @@ def _to_stderr(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _asked(wishes: Wishes, region: str | None, customer_id: int | None) -> Wishes:
+def _asked(wishes: Wishes, *, region: str | None, customer_id: int | None, upload: bool | None, found: Found) -> Wishes:
     """The wishes with what options left open."""
     if region is None and not wishes.url:
         kind = click.Choice(REGIONS)
@@ -179,6 +182,8 @@ def _asked(wishes: Wishes, region: str | None, customer_id: int | None) -> Wishe
     if customer_id is None:
         number = click.prompt("Customer number, 0 for none", type=click.IntRange(min=0), default=0)
         wishes = replace(wishes, customer_id=number)
+    if upload is None and wishes.recordings and found.recordings:
+        wishes = replace(wishes, upload=click.confirm("Send recordings after their calls?", default=False))
     if not wishes.brokers and click.confirm("Publish AMI events to Kafka too?", default=False):
         words = str(click.prompt("Brokers, host:port, separated by commas"))
         brokers = tuple(word.strip() for word in words.split(",") if word.strip())

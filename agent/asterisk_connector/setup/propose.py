@@ -37,6 +37,7 @@ class Wishes:
     cel: Literal["auto", "csv", "table", "ami", "none"] = "auto"
     cdr: Literal["auto", "csv", "table", "none"] = "auto"
     recordings: bool = True
+    upload: bool = False
     brokers: tuple[str, ...] = ()
     topic: str = "asterisk_ami"
 
@@ -153,8 +154,10 @@ def _sources(choice: Choice) -> Iterator[str]:
         yield from _block("cdr_csv", [item], f"CDR, by {choice.cdr_file.written_by}.")
     if choice.wishes.recordings and choice.found.recordings:
         paths = choice.found.recordings
-        given = {} if paths == _RECORDINGS else {"paths": [str(path) for path in paths]}
-        said = f"Recordings below {' and '.join(map(str, paths))} are linked to their calls; `upload` would send them."
+        given: dict[str, Any] = {} if paths == _RECORDINGS else {"paths": [str(path) for path in paths]}
+        sent = "sent after them" if choice.wishes.upload else "not sent (`upload`)"
+        given |= {"upload": {"enabled": True}} if choice.wishes.upload else {}
+        said = f"Recordings below {' and '.join(map(str, paths))} are linked to their calls and {sent}."
         yield from _block("recordings", given, said)
 
 
