@@ -68,6 +68,8 @@ docs: $(READY) ## writes everything in docs/ that is made from code
 	$(BIN)/asterisk-connector config schema > docs/config.schema.json
 	$(BIN)/asterisk-connector config reference > docs/configuration.md
 	$(BIN)/python -m tests.kit.document_page
+	$(BIN)/python -m tests.kit.status_page
+	$(BIN)/python -m tests.kit.metrics_page
 	$(BIN)/python -m tests.kit.journal_page
 	$(BIN)/python -m tests.scenarios.score
 

@@ -15,8 +15,9 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from asterisk_connector.telemetry.histogram import Histogram
 from asterisk_connector.telemetry.status import EventsStatus, SinkStatus, SourceStatus, Status
-from asterisk_connector.telemetry.tally import Histogram, SinkTally, Tallied
+from asterisk_connector.telemetry.tally import SinkTally, Tallied
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -46,6 +47,11 @@ class Family(NamedTuple):
     labels: tuple[str, ...]
     help: str
     rows: Callable[[Facts], Iterable[Row]]
+
+    @property
+    def full_name(self) -> str:
+        """As Prometheus shows it."""
+        return PREFIX + self.name
 
 
 Plain = Literal["counter", "gauge"]
@@ -300,7 +306,7 @@ class _Collector:
 def _metric(family: Family, rows: Iterable[Row]) -> Metric:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-    name = PREFIX + family.name
+    name = family.full_name
     if family.kind == "histogram":
         histogram = HistogramMetricFamily(name, family.help, labels=family.labels)
         for labels, value in rows:

@@ -24,6 +24,7 @@ VERSION = 1
 PROBLEMS = 50
 """Told at most."""
 
+Moment = Annotated[datetime, Meta(extra_json_schema={"x-unit": "RFC 3339, UTC"})]
 At = Annotated[datetime | None, Meta(extra_json_schema={"x-unit": "RFC 3339, UTC"})]
 Seconds = Annotated[float | None, Meta(extra_json_schema={"x-unit": "seconds"})]
 Bytes = Annotated[int | None, Meta(extra_json_schema={"x-unit": "bytes"})]
@@ -236,7 +237,7 @@ class Status(Struct, frozen=True, kw_only=True):
     """How things are. Instants are RFC 3339, durations seconds, sizes bytes; what is not known is null."""
 
     version: Annotated[int, _doc("Of this document; a field that changes its meaning raises it.")] = VERSION
-    at: Annotated[datetime, _doc("When it was made; what is counted in the state may be some seconds older.")]
+    at: Annotated[Moment, _doc("When it was made; what is counted in the state may be some seconds older.")]
     service: Annotated[Service, _doc("The process.")]
     problems: Annotated[tuple[Problem, ...], _doc("What is wrong now, worst first.")]
     sources: Annotated[tuple[SourceStatus, ...], _doc("What is read.")]

@@ -10,61 +10,25 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from asterisk_connector import notices as n
 from asterisk_connector.clock import Clock
-from asterisk_connector.delivery.courier import GIVEN_UP
 from asterisk_connector.notices import Notice
 from asterisk_connector.records import Micros
+from asterisk_connector.telemetry.histogram import DELIVERY_BUCKETS, EVENT_BUCKETS, Histogram
 from asterisk_connector.telemetry.sentences import WARNING, say
 
 Fault = Literal["configuration", "host", "remote", "bug"]
 """Who can mend it: the operator in our settings, the operator on this host, somebody else, we."""
 
-DELIVERY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 172800.0)
-EVENT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 3600.0, 43200.0, 172800.0)
-"""Upper bounds in seconds: the usual case is below a second, the longest outage 48 hours."""
-
 ERRORS = 20
 LASTING = 300.0
 """Seconds for which a trouble that nobody ever calls mended is one of now."""
 _COMES_BACK = 60_000_000
-_LATEST = 512
-
-
-class Histogram:
-    """Observations by upper bound, and the latest ones as they were."""
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = tuple(bounds)
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-        self._latest: deque[float] = deque(maxlen=_LATEST)
-
-    def observe(self, value: float, times: int = 1) -> None:
-        """`times` observations of the same value, in seconds."""
-        self.counts[bisect_left(self.bounds, value)] += times
-        self.sum += value * times
-        self._latest.append(value)
-
-    @property
-    def count(self) -> int:
-        return sum(self.counts)
-
-    def quantile(self, share: float) -> float | None:
-        """Of the latest observations the value that `share` of them do not exceed; None before the first."""
-        latest = sorted(self._latest)
-        return latest[min(len(latest) - 1, int(share * len(latest)))] if latest else None
-
-    def copy(self) -> Histogram:
-        twin = Histogram(self.bounds)
-        twin.counts, twin.sum, twin._latest = list(self.counts), self.sum, self._latest.copy()
-        return twin
 
 
 @dataclass(slots=True)
@@ -218,6 +182,10 @@ class Tally:
             n.PublishingResumed: self._publishing_resumed,
             n.ZoneDoubtful: self._zone_doubtful,
             n.CelUnseen: self._cel_unseen,
+            n.ControlUnavailable: self._control_unavailable,
+            n.ControlOpened: lambda _: self._mend("control socket"),
+            n.HttpUnavailable: self._http_unavailable,
+            n.HttpListening: lambda _: self._mend("http"),
         }
 
     def hear(self, notice: Notice) -> None:
@@ -356,7 +324,7 @@ class Tally:
 
     def _delivery_buried(self, x: n.DeliveryBuried) -> None:
         sink = self._sink(x.sink)
-        if x.reason.startswith(GIVEN_UP):
+        if x.expired:
             sink.expired += 1
         else:
             sink.refused += 1
@@ -400,6 +368,15 @@ class Tally:
     def _clock_stepped(self, x: n.ClockStepped) -> None:
         text = f"the clock of this host was stepped by {x.seconds:+.1f} s"
         self._complain("clock", "host", "host", text, "let chrony or systemd-timesyncd slew it", lasts=LASTING)
+
+    def _control_unavailable(self, x: n.ControlUnavailable) -> None:
+        text = f"commands cannot ask the service over {x.path}: {x.reason}"
+        self._complain("control socket", "control socket", "host", text, x.hint)
+
+    def _http_unavailable(self, x: n.HttpUnavailable) -> None:
+        text = f"status page and metrics cannot be had at {x.address}: {x.reason}"
+        hint = f"see who listens there (ss -ltnp), or set http.listen; tried again every {x.retry_in:.0f} s"
+        self._complain("http", "http", "host", text, hint)
 
     # AMI
 
@@ -494,6 +471,8 @@ _ERRORS: dict[type[Notice], Callable[[Any], str]] = {
     n.PublishingPaused: _named("publishing"),
     n.ConfigRefused: _named("configuration"),
     n.ClockStepped: _named("host"),
+    n.ControlUnavailable: _named("control socket"),
+    n.HttpUnavailable: _named("http"),
     n.WorkerFailed: lambda notice: f"worker {notice.worker}",
 }
 """Notices that may be errors, and the part they are about; whether one is, its sentence's priority says."""
