@@ -348,7 +348,8 @@ class Tally:
 
     def _config_taken(self, x: n.ConfigReloaded) -> None:
         self._config_in_force, self._refused = True, ()
-        self._mend("configuration", *(f"sink {name}" for name in x.changed), *(f"source {name}" for name in x.changed))
+        self._mend("configuration", "control socket", "http")
+        self._mend(*(f"sink {name}" for name in x.changed), *(f"source {name}" for name in x.changed))
         if "everything" in x.changed:
             self._mend(*self._complaints)
         if "manager" in x.changed:
