@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from asterisk_connector.telemetry.codes import CODES
 from asterisk_connector.telemetry.journal import CALL_LINES, QUIET_SECONDS
+from asterisk_connector.telemetry.masking import masked
 from tests.kit.document_page import DOCS
 
 PAGE = DOCS / "journal.md"
+_CALLER = masked("+14165550137")
 
 _HEAD = f"""\
 # The journal
@@ -28,7 +30,7 @@ journalctl ASTERISK_UNIQUEID=1795289860.2043 -o json              # the call of 
 At `log.level: info` a call is one line at its end and one for each sink that took it:
 
 ```
-call 1795289858.2041 ended: +14••••••••37 called 200, who answered (inbound, answered, 95 s); owed to call_api
+call 1795289858.2041 ended: {_CALLER} called 200, who answered (inbound, answered, 95 s); owed to call_api
 call 1795289858.2041 delivered to call_api (complete, revision 1), 0.08 s
 ```
 
@@ -49,7 +51,7 @@ of each how long it was owed and at which attempt it got through. At `debug` not
 minutes of that on a busy host raise the journal's own bound (`LogRateLimitBurst=` in a drop-in). At `warning` a call
 that went well says nothing. `systemctl reload asterisk-connector` puts a new level in force.
 
-**Numbers of people** are masked as on the status page: `+14••••••••37`; names of recordings, which are full of numbers,
+**Numbers of people** are masked as on the status page: `{_CALLER}`; names of recordings, which are full of numbers,
 are left out. `log.show_numbers: true` shows both. Extensions of up to four digits are shown. Ids of calls are not
 masked.
 
