@@ -140,7 +140,8 @@ class Host:
         for directory in (changes, work, self.root):
             directory.mkdir(exist_ok=True)
         shutil.copymode(self._below[-1], changes)
-        layers = f"lowerdir={':'.join(map(str, self._below))},upperdir={changes},workdir={work}"
+        # Volatile: nothing waits for the disk, since nothing outlives the test.
+        layers = f"volatile,lowerdir={':'.join(map(str, self._below))},upperdir={changes},workdir={work}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)], check=True)
 
     def _lift(self) -> None:

@@ -29,6 +29,7 @@ from tests.kit.cache import CACHE, CannotRun, cached
 NAME = "asterisk-connector"
 SUITES = ("bookworm", "trixie")
 KEYRING = f"/etc/apt/keyrings/{NAME}.gpg"
+SIGNER = "releases@example.org"
 REPOSITORY = CACHE.parent
 PACKAGING = REPOSITORY / "packaging"
 
@@ -109,9 +110,9 @@ class Repository:
         self.key = self.folder / f"{NAME}.gpg"
         # Not under `folder`: the path of an agent's socket has to be short.
         self._keyring = TemporaryDirectory(prefix="gpg-")
-        self._environment = {**os.environ, "GNUPGHOME": self._keyring.name, "REPO_KEY": "releases@example.org"}
+        self._environment = {**os.environ, "GNUPGHOME": self._keyring.name}
         new = ["gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key"]
-        self._run(*new, "Releases <releases@example.org>", "ed25519", "sign", "never")
+        self._run(*new, f"Releases <{SIGNER}>", "ed25519", "sign", "never")
         handler = partial(_Quiet, directory=str(self.folder))
         self._server = ThreadingHTTPServer((address, 0), handler)
         self.url = f"http://{address}:{self._server.server_port}"
@@ -126,9 +127,9 @@ class Repository:
         self._run("gpgconf", "--kill", "all")
         self._keyring.cleanup()
 
-    def publish(self, *packages: Path) -> None:
+    def publish(self, *packages: Path, key: str = SIGNER) -> None:
         """Adds packages, of any release and version, to what is there, and signs the indexes anew."""
-        self._run(str(PACKAGING / "make-repo"), str(self.folder), *map(str, packages))
+        self._run(str(PACKAGING / "make-repo"), "--key", key, str(self.folder), *map(str, packages))
 
     def sources(self, suite: str, url: str = "") -> str:
         """The content of `/etc/apt/sources.list.d/asterisk-connector.sources` for a host of `suite`."""
