@@ -43,17 +43,18 @@ call 1795289858.2041 delivered to call_api (complete, revision 1), 0.08 s
 | it became a dead letter | error |
 
 **How much is told.** A busy PBX with 50 calls a second and one sink says 100 such lines a second, about a third of what
-the journal takes from a service by default. Of lines of single calls that went well at most {CALL_LINES} are told in
-{QUIET_SECONDS:.0f} s, so that catching up with a backlog never drives out a line of trouble; how many were not told is
-said (`AC-LOG-HELD`). In an outage each cause is told once in {QUIET_SECONDS:.0f} s, with the number of lines held back:
-of many calls that wait for the same reason only some have a line of their own that says so. The line of delivery tells
-of each how long it was owed and at which attempt it got through. At `debug` nothing is held back; for more than a few
-minutes of that on a busy host raise the journal's own bound (`LogRateLimitBurst=` in a drop-in). At `warning` a call
-that went well says nothing. `systemctl reload asterisk-connector` puts a new level in force.
+the journal takes from a service by default. Of single calls at most {CALL_LINES} lines that went well and as many of
+dead letters are told in {QUIET_SECONDS:.0f} s, so that catching up with a backlog never drives out a line of trouble;
+how many were not told is said (`AC-LOG-HELD`). In an outage each cause is told once in {QUIET_SECONDS:.0f} s, with the
+number of lines held back: of many calls that wait for the same reason only some have a line of their own that says so.
+The line of delivery tells of each how long it was owed and at which attempt it got through. At `debug` nothing is held
+back; for more than a few minutes of that on a busy host raise the journal's own bound (`LogRateLimitBurst=` in a
+drop-in). At `warning` a call that went well says nothing. `systemctl reload asterisk-connector` puts a new level in
+force.
 
-**Numbers of people** are masked as on the status page: `{_CALLER}`; names of recordings, which are full of numbers,
-are left out. `log.show_numbers: true` shows both. Extensions of up to four digits are shown. Ids of calls are not
-masked.
+**Numbers of people** are masked as on the status page: `{_CALLER}`; names of recordings, which are full of numbers, are
+left out, and what looks like a number in texts of others (answers, errors) is masked too. `log.show_numbers: true`
+shows all of it. Extensions of up to four digits are shown. Ids of calls are not masked.
 
 ## Fields
 

@@ -130,6 +130,30 @@ def test_the_name_of_a_recording_is_told_only_where_numbers_are() -> None:
     assert "/spool/out-0301234567-200.wav" in told(FakeClock(), found, level=DEBUG, show_numbers=True)[0]
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        notices.DeliveryBuried(
+            "recording_api", "1795289858.1", 1, "'out-+14165550137-1795289858.7.wav' is gone", False
+        ),
+        notices.SinkMisconfigured("recording_api", "'in-14165550137.wav' may not be read", ""),
+        notices.RowSetAside("cel_csv:/a", "1", "'14165550137' is not a time"),
+        notices.WorkerFailed("assembler", "ValueError: 14165550137", 1.0, ValueError("+14165550137")),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_numbers_in_texts_of_others_are_masked_and_ids_of_calls_are_not(trouble: notices.Notice) -> None:
+    lines = "\n".join(told(FakeClock(), trouble))
+    assert "4165550137" not in lines
+    assert ("1795289858.7" in lines) == isinstance(trouble, notices.DeliveryBuried)
+    assert "4165550137" in "\n".join(told(FakeClock(), trouble, show_numbers=True))
+
+
+def test_rows_that_differ_in_what_is_wrong_are_one_cause() -> None:
+    lines = told(FakeClock(), *[notices.RowSetAside("cel_csv:/a", str(n), f"'x{n}' is not a time") for n in range(50)])
+    assert len(lines) == 1
+
+
 def test_the_end_of_a_call_is_one_line_that_tells_it_all() -> None:
     call = example(
         notices.CallCompleted, call_id="1.1", direction="inbound", outcome="answered", seconds=95.2, talk_seconds=60.0,
@@ -148,6 +172,14 @@ def test_lines_of_single_calls_never_flood_and_what_is_held_back_is_told() -> No
     assert any("something else" in line for line in lines)
     assert "500 more lines of single calls were not told" in lines[-1]
     assert len(told(clock, *calls, level=DEBUG)) == CALL_LINES + 500
+
+
+def test_calls_that_went_well_do_not_drive_out_those_that_did_not() -> None:
+    well = [example(notices.CallCompleted, complete=True)] * (CALL_LINES + 1)
+    dead = [notices.DeliveryBuried("call_api", "1.1", 1, "400", False)] * (CALL_LINES + 7)
+    lines = told(FakeClock(), *well, *dead)
+    assert sum("will not take" in line for line in lines) == CALL_LINES
+    assert "8 more lines of single calls were not told" in lines[-1]
 
 
 def test_nothing_is_held_back_at_debug() -> None:

@@ -4,8 +4,8 @@
   standard error a line begins with its syslog priority, `<6>`, when the journal reads that (sd-daemon(3)), else with
   the time.
 - One cause is told at most once in `QUIET_SECONDS`; what was held back is counted in the next line of that cause.
-  Of single calls at most `CALL_LINES` are told in that time, so that a backlog never drives out what matters.
-  At level `debug` nothing is held back.
+  Of single calls at most `CALL_LINES` that went well and as many of trouble are told in that time, so that a backlog
+  never drives out what matters. At level `debug` nothing is held back.
 - Telling never holds a call (F59): a thread of its own tells from a bounded queue; what does not fit is dropped,
   counted and told later.
 """
@@ -55,7 +55,7 @@ class Journal:
         self._waiting: queue.Queue[Notice | Sentence | None] = queue.Queue(_WAITING_LINES)
         self._told: dict[str, tuple[float, int]] = {}
         self._calls_since = clock.monotonic()
-        self._calls_told = 0
+        self._calls_told = {False: 0, True: 0}
         self._calls_held = 0
         self._dropped_told = 0
         self._prefixed = _is_read_by_journald(self._out)
@@ -103,7 +103,7 @@ class Journal:
         """The text to be told, None where it is held back."""
         now = self._clock.monotonic()
         if not sentence.cause:
-            return sentence.text if not sentence.of_call or self._has_room(now) else None
+            return sentence.text if not sentence.of_call or self._has_room(now, sentence.priority < INFO) else None
         last, held = self._told.get(sentence.cause, (-QUIET_SECONDS, 0))
         if now - last < QUIET_SECONDS:
             self._told[sentence.cause] = (last, held + 1)
@@ -113,12 +113,12 @@ class Journal:
         self._told[sentence.cause] = (now, 0)
         return f"{sentence.text} ({held} more like this)" if held else sentence.text
 
-    def _has_room(self, now: float) -> bool:
+    def _has_room(self, now: float, trouble: bool) -> bool:
         if now - self._calls_since >= QUIET_SECONDS:
             self._own_up()
-            self._calls_since, self._calls_told = now, 0
-        if self._calls_told < CALL_LINES:
-            self._calls_told += 1
+            self._calls_since, self._calls_told = now, {False: 0, True: 0}
+        if self._calls_told[trouble] < CALL_LINES:
+            self._calls_told[trouble] += 1
             return True
         self._calls_held += 1
         return False

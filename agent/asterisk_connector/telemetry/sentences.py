@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,9 @@ ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 _LOGGING_ERROR = 40
 _AUDIO = "recording_api"
 """The sink that takes recordings, not calls."""
+
+_NUMBER = re.compile(r"(?<![\d.])\+?\d{7,}(?![\d]*\.\d)")
+"""What may be somebody's number, and is no uniqueid (1795289858.2041)."""
 
 LEVELS = {"error": ERROR, "warning": WARNING, "info": INFO, "debug": DEBUG}
 """The configuration's `log.level`: the least important priority that is told."""
@@ -40,8 +44,8 @@ class Sentence:
 
     @property
     def of_call(self) -> bool:
-        """Whether it is one of the many lines of single calls that went well."""
-        return self.priority >= INFO and "ASTERISK_LINKEDID" in self.fields
+        """Whether it is one of the many lines of single calls, each a story of its own."""
+        return not self.cause and "ASTERISK_LINKEDID" in self.fields
 
 
 def say(notice: Notice, *, show_numbers: bool = False) -> Sentence | None:
@@ -62,7 +66,13 @@ def _masked(notice: Notice) -> Notice:
         )
     if isinstance(notice, RecordingLinked):
         return replace(notice, path="")  # names of recordings are full of numbers
-    return notice
+    reason = getattr(notice, "reason", "")
+    return replace(notice, reason=_hidden(reason)) if _NUMBER.search(reason) else notice  # type: ignore[call-arg]
+
+
+def _hidden(text: str) -> str:
+    """A text of others (an answer, an error, a file's name) with what may be somebody's number in it masked."""
+    return _NUMBER.sub(lambda found: masked(found[0]), text)
 
 
 def _with_hint(text: str, hint: str) -> str:
@@ -82,7 +92,7 @@ def _source_failed(x: n.SourceFailed) -> Sentence:
 
 def _row_set_aside(x: n.RowSetAside) -> Sentence:
     text = f"a row of {x.source} could not be understood ({x.reason}); it is kept, see `asterisk-connector set-aside`"
-    return Sentence(WARNING, text, {"SOURCE": x.source}, f"set-aside:{x.source}:{x.reason}", code="AC-ROW-SET-ASIDE")
+    return Sentence(WARNING, text, {"SOURCE": x.source}, f"set-aside:{x.source}", code="AC-ROW-SET-ASIDE")
 
 
 def _file_rotated(x: n.FileRotated) -> Sentence:
@@ -170,9 +180,7 @@ def _evidence_too_late(x: n.EvidenceTooLate) -> Sentence:
 
 def _enrichment_failed(x: n.EnrichmentFailed) -> Sentence:
     text = f"call {x.call_id}: step {x.step} failed ({x.reason}); the call goes on without it"
-    return Sentence(
-        ERROR, text, {"ASTERISK_LINKEDID": x.call_id}, f"enrichment:{x.step}:{x.reason}", code="AC-ENRICHMENT"
-    )
+    return Sentence(ERROR, text, {"ASTERISK_LINKEDID": x.call_id}, f"enrichment:{x.step}", code="AC-ENRICHMENT")
 
 
 def _delivered(x: n.Delivered) -> Sentence:
@@ -253,7 +261,7 @@ def _config_refused(x: n.ConfigRefused) -> Sentence:
 
 
 def _worker_failed(x: n.WorkerFailed) -> Sentence:
-    trace = "".join(traceback.format_exception(x.error)).rstrip()
+    trace = _hidden("".join(traceback.format_exception(x.error)).rstrip())
     text = (
         f"{x.worker} met an error nobody expected ({x.reason}) and starts again in {x.retry_in:.0f} s; please report it"
     )
