@@ -62,7 +62,6 @@ def test_the_page_of_plain_asterisk_leads_from_nothing_to_a_call_shipped(tmp_pat
             },
             environment={"ASTERISK_CONNECTOR_API__URL": api.url, **OFF},
             programs={"asterisk": f'exec {program} "$@"\n'},
-            service=True,
         )
         try:
             reader.do_it()
@@ -92,7 +91,6 @@ def test_the_page_of_the_container_leads_to_the_calls_of_the_last_hour(
         {"127.0.0.1": mariadb.address},
         environment={"ASTERISK_CONNECTOR_API__URL": api.url, **OFF},
         programs={"docker": 'echo "$@"\n'},
-        service=True,
     )
     try:
         reader.do_it()
@@ -125,7 +123,6 @@ def test_the_page_of_monitoring_shows_a_running_service(tmp_path: Path, api: Cal
             "asterisk-connector.token": f"{tmp_path}/etc/http.token",
         },
         environment={"ASTERISK_CONNECTOR_API__URL": api.url, "ASTERISK_CONNECTOR_HTTP__LISTEN": f"{address}:8000"},
-        service=True,
     )
     (tmp_path / "alerts.yml").write_text(ALERTS.read_text())
     (reader.etc / "api.key").write_text("sk_" + "a" * 32)

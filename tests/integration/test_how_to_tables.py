@@ -10,26 +10,34 @@ from typing import Any
 
 import pytest
 
-from tests.kit.agent_process import AgentProcess
 from tests.kit.call_api import CallApi
 from tests.kit.page_reader import PageReader
 from tests.kit.pbx_calls import PbxCalls, judge, numbered
+from tests.kit.wait import until
 
 
 def follow(home: Path, page: str, pbx: PbxCalls, places: dict[str, str], environment: dict[str, str]) -> PageReader:
     """Does what a page says and sees a call arrive."""
     with CallApi() as api:
-        reader = PageReader(home, page, places, environment={**environment, "ASTERISK_CONNECTOR_API__URL": api.url})
-        reader.do_it()
-        assert reader.restarts == ["restart asterisk-connector"]
-        settings = reader.configured
-        settings["api"] = {"url": api.url, "key_file": settings["api"]["key_file"]}
-        with AgentProcess(home, settings) as agent:
-            agent.wait_said("reading cel_table:")
-            agent.wait_said("reading cdr_table:")
+        environment = {
+            **environment,
+            "ASTERISK_CONNECTOR_API__URL": api.url,
+            "ASTERISK_CONNECTOR_HTTP__LISTEN": "off",
+            "ASTERISK_CONNECTOR_STORE__RESERVE": "64KiB",
+        }
+        reader = PageReader(home, page, places, environment=environment)
+        try:
+            reader.do_it()
+            assert reader.restarts == ["restart asterisk-connector"]
+            assert ": ready" in reader.said
+            for table in ("cel", "cdr"):
+                said = f"reading {table}_table:"
+                until(lambda said=said: said in reader.log.read_text(), 10, f"{said}:\n{reader.log.read_text()}")
             calls = numbered(0, 3)
             pbx.write(calls)
-            judge(api, calls, 30, lambda: agent.said)
+            judge(api, calls, 30, reader.log.read_text)
+        finally:
+            reader.stop()
     return reader
 
 

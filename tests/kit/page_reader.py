@@ -2,8 +2,7 @@
 
 - Only what belongs to the place is exchanged (`places`): folders, sockets, addresses, the package's account. Programs
   that a test machine has not are stood in for (`programs`: name → shell script); `sudo` and `systemctl` always are.
-- `systemctl` is taken down in `restarts`; with `service` it starts the real agent, which `stop` ends, and `journalctl`
-  shows its log.
+- `systemctl` starts the real agent, which `stop` ends, and is taken down in `restarts`; `journalctl` shows its log.
 - A block that begins with the name of a file is that file; `…, beside what is there` adds to it.
 """
 
@@ -21,13 +20,13 @@ from typing import Any
 
 import yaml
 
+from tests.kit.wait import until
+
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 _SUDO = """[ "$1" = -u ] && shift 2
 exec "$@"
 """
 _SYSTEMCTL = """echo "$@" >> "$SYSTEMCTL_SAID"
-"""
-_SERVICE = """echo "$@" >> "$SYSTEMCTL_SAID"
 [ -e "$SERVICE_PID" ] && kill "$(cat "$SERVICE_PID")" && while kill -0 "$(cat "$SERVICE_PID")" 2>/dev/null; do :; done
 asterisk-connector run >> "$SERVICE_LOG" 2>&1 &
 echo $! > "$SERVICE_PID"
@@ -49,7 +48,6 @@ class PageReader:
         *,
         environment: Mapping[str, str] | None = None,
         programs: Mapping[str, str] | None = None,
-        service: bool = False,
     ) -> None:
         self._home = home
         self.etc = home / "etc"
@@ -60,7 +58,7 @@ class PageReader:
         self._restarts = home / "systemctl"
         bin_ = home / "bin"
         bin_.mkdir()
-        ours = {"sudo": _SUDO, "systemctl": _SERVICE if service else _SYSTEMCTL, "journalctl": _JOURNALCTL}
+        ours = {"sudo": _SUDO, "systemctl": _SYSTEMCTL, "journalctl": _JOURNALCTL}
         for name, text in {**ours, **(programs or {})}.items():
             (bin_ / name).write_text(f"#!/bin/sh\n{text}")
             (bin_ / name).chmod(0o755)
@@ -71,7 +69,7 @@ class PageReader:
             "SERVICE_PID": str(self._pid),
             "SERVICE_LOG": str(self.log),
             "ASTERISK_CONNECTOR_CONFIG": str(self.etc / "config.yaml"),
-            "ASTERISK_CONNECTOR_STORE__DIRECTORY": str(home / "state" if service else home),
+            "ASTERISK_CONNECTOR_STORE__DIRECTORY": str(home / "state"),
             "ASTERISK_CONNECTOR_CONTROL__SOCKET": str(home / "control.sock"),
             **(environment or {}),
         }
@@ -110,8 +108,10 @@ class PageReader:
     def stop(self) -> None:
         """Ends the service."""
         if self._pid.exists():
+            pid = int(self._pid.read_text())
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(self._pid.read_text()), signal.SIGTERM)
+                os.kill(pid, signal.SIGTERM)
+            until(lambda: not _alive(pid), 12, "the end of the service")
 
     @property
     def restarts(self) -> list[str]:
@@ -131,3 +131,11 @@ class PageReader:
             block = path.read_text() + block
         path.write_text(block)
         path.chmod(0o640)
+
+
+def _alive(pid: int) -> bool:
+    """Whether it runs; what has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
