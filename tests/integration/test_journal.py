@@ -98,3 +98,30 @@ def test_at_debug_a_call_is_told_from_its_first_row_with_every_attempt(tmp_path:
         assert " ended: " in said[1]
         assert all("did not take" in line and line.endswith("[AC-DELIVERY-DEFERRED]") for line in said[2:-1])
         assert len(said) >= 4
+
+
+def test_a_recording_and_a_refusal_are_part_of_the_story(tmp_path: Path) -> None:
+    outage = Outage()
+    outage.over = True
+    monitor = tmp_path / "monitor"
+    monitor.mkdir()
+    more = {"log": {"level": "debug"}}
+    chosen = settings(tmp_path, api := CallApi(outage), **more)
+    chosen["sources"]["recordings"] = {"paths": [str(monitor)], "min_size": 1}
+    with api, AgentProcess(tmp_path, chosen) as agent:
+        agent.wait_said("reading recordings")
+        write(tmp_path, call := NumberedCall(0))
+        until(lambda: any("delivered" in line for line in story(agent, call)), 10, "the delivery")
+        api.script = lambda _: Answer(status=400)
+        (monitor / f"out-{NUMBER}-2000-{call.linkedid}.wav").write_bytes(b"RIFF" + bytes(2000))
+        until(lambda: any("will not take" in line for line in story(agent, call)), 20, f"a refusal:\n{agent.said}")
+        began, ended, delivered, linked, revised, refused = story(agent, call)
+        assert began == f"call {call.linkedid} began"
+        assert " ended: " in ended
+        assert " delivered to call_api (complete, revision 1)" in delivered
+        assert linked == f"call {call.linkedid}: a recording was found, by rule uniqueid"
+        assert "later evidence made revision 2" in revised
+        assert "1 recording); owed to call_api" in revised
+        assert refused.startswith(f"call_api will not take call {call.linkedid}: ")
+        assert refused.endswith("[AC-DELIVERY-REFUSED]")
+        assert NUMBER not in agent.said

@@ -170,7 +170,8 @@ def _recording_linked(x: n.RecordingLinked) -> Sentence:
     fields: dict[str, str | tuple[str, ...]] = {"ASTERISK_LINKEDID": x.call_id}
     if x.uniqueid:
         fields["ASTERISK_UNIQUEID"] = x.uniqueid
-    return Sentence(DEBUG, f"call {x.call_id} has recording {x.path or 'of its own'} (known by its {x.rule})", fields)
+    which = f": {x.path}" if x.path else ""
+    return Sentence(DEBUG, f"call {x.call_id}: a recording was found, by rule {x.rule}{which}", fields)
 
 
 def _evidence_too_late(x: n.EvidenceTooLate) -> Sentence:
