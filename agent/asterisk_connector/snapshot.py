@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from asterisk_connector.call import Call
-from asterisk_connector.records import Micros
 
 if TYPE_CHECKING:
     from asterisk_connector.relay.journal import Waiting
@@ -52,14 +51,14 @@ class CallNow(NamedTuple):
 
 
 class StateNow(NamedTuple):
-    """The state on disk. `counts` and `recent` are as of `counted_at`: counting a large state takes a while."""
+    """The state on disk; what is counted may be some seconds old, `unaccounted` some minutes where much is owed."""
 
     directory: str
     free_bytes: int | None
     blocked: bool
     counts: Counts | None = None
     recent: tuple[CallNow, ...] = ()
-    counted_at: Micros | None = None
+    unaccounted: int | None = None
 
 
 class Snapshot(NamedTuple):

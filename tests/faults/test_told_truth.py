@@ -128,7 +128,8 @@ def test_calls_are_told_as_the_api_counted_them_through_outage_kill_and_retry(
     assert len(api.calls) == taken(api) == 40
     assert told.calls.by_outcome == {"answered": 40}
     assert (told.sources[0].rows, told.sources[0].bytes) == (pbx.rows, pbx.path.stat().st_size)
-    told = wait_told(agent, lambda told: told.service.ready and told.sinks[0].pending == 0)
+    told = wait_told(agent, lambda told: told.sinks[0].pending == 0 and len(told.recent_calls) == 20)
+    assert told.service.ready
     assert [(call.delivered, call.complete) for call in told.recent_calls] == [(True, True)] * 20
     agree(told, metrics_of(agent))
 

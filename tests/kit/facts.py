@@ -28,7 +28,7 @@ PROCESS = Process(
 )
 
 
-def counts(*, pending: int = 0, oldest: Micros | None = None, dead: int = 0, unaccounted: int = 0) -> Counts:
+def counts(*, pending: int = 0, oldest: Micros | None = None, dead: int = 0) -> Counts:
     """What a state holds, all of it owed to the call API."""
     return Counts(
         open_calls=3,
@@ -37,12 +37,13 @@ def counts(*, pending: int = 0, oldest: Micros | None = None, dead: int = 0, una
         set_aside=2,
         unlinked_recordings=1,
         bytes=4096,
-        unaccounted=unaccounted,
     )
 
 
-def state(counted: Counts | None = None, *, blocked: bool = False, recent: tuple[CallNow, ...] = ()) -> StateNow:
-    return StateNow("/var/lib/asterisk-connector", 1 << 30, blocked, counted or counts(), recent, NOW)
+def state(
+    counted: Counts | None = None, *, blocked: bool = False, recent: tuple[CallNow, ...] = (), unaccounted: int = 0
+) -> StateNow:
+    return StateNow("/var/lib/asterisk-connector", 1 << 30, blocked, counted or counts(), recent, unaccounted)
 
 
 def well(

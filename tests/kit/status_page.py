@@ -22,8 +22,9 @@ it, and the status page, the [metrics](metrics.md) and the sentence of `systemct
 Machine-readable: [status.schema.json](status.schema.json); both are made from the types in the code.
 
 Instants are RFC 3339 in UTC, durations seconds, sizes bytes. What is not known is `null`, never a guess. Counters begin
-with the process; what is owed, open, dead or unaccounted for is of the state on disk and survives a restart. Counting a
-large state takes a while, so it may be some seconds old; everything else is of the moment. Numbers of people are always
+with the process; what is owed, open, dead or unaccounted for is of the state on disk and survives a restart. What is
+of the state may be some seconds old (`unaccounted` some minutes, where a million calls are owed); everything else is of
+the moment. Numbers of people are always
 masked: `+14165550123` is shown as `+1416•••••23`; up to four digits (extensions) stay as they are.
 
 ## Alive, healthy, ready

@@ -116,7 +116,7 @@ def test_a_part_that_is_down_is_a_problem_even_if_nobody_said_why(tally: Tally, 
 
 def test_errors_come_before_warnings(tally: Tally, clock: FakeClock) -> None:
     tally.hear(n.SinkDown("call_api", "503", 1.0))
-    made = told(tally, well(sink="down", on_disk=state(counts(unaccounted=2))), clock)
+    made = told(tally, well(sink="down", on_disk=state(unaccounted=2)), clock)
     assert [problem.severity for problem in made.problems] == ["error", "warning"]
     assert (made.problems[0].fault, made.calls.unaccounted) == ("bug", 2)
 

@@ -86,17 +86,17 @@ def _ours(directory: Path) -> None:
 
 def _down(store: Store, directory: Path, config_file: Path, clock: SystemClock) -> Status:
     """What the state alone says of how things are: what is owed, what came last."""
-    counts, recent, at = Counter(clock).counted(store)
+    counted = Counter(clock).counted(store)
     free = shutil.disk_usage(directory).free
     settings = load(config_file).settings
     host = settings.host if settings else os.uname().nodename
     process = Process(
         version=__version__, host=host, directory=str(directory), config_file=str(config_file), phase="down"
     )
-    sinks = sorted({*counts.backlog, *counts.dead}) if counts else ()
+    sinks = sorted({*counted.counts.backlog, *counted.counts.dead}) if counted.counts else ()
     snapshot = Snapshot(
         sinks=tuple(SinkNow(name, "down", 0) for name in sinks),
-        state=StateNow(str(directory), free, False, counts, recent, at),
+        state=StateNow(str(directory), free, False, *counted),
     )
     told = status(process, snapshot, Tally(clock).read(), clock.now())
     # Of a sink that nobody offers anything there is nothing to complain.

@@ -161,16 +161,16 @@ def drop(db: sqlite3.Connection, deliveries: Sequence[int]) -> int:
 
 
 def backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
-    """What every sink is owed."""
-    counts = db.execute("SELECT sink, count(*) FROM delivery WHERE state = 'pending' GROUP BY sink")
-    return {sink: Backlog(pending, _oldest(db, sink)) for sink, pending in counts.fetchall()}
+    """What every sink is owed, by the books."""
+    letters = dead(db)
+    owed = {sink: count - letters.get(sink, 0) for sink, count in books.deliveries(db).items()}
+    return {sink: Backlog(pending, _oldest(db, sink)) for sink, pending in owed.items() if pending > 0}
 
 
 def _oldest(db: sqlite3.Connection, sink: str) -> Micros | None:
-    row = db.execute(
-        "SELECT created_at FROM delivery WHERE state = 'pending' AND sink = ? ORDER BY id LIMIT 1", (sink,)
-    ).fetchone()
-    return row[0] if row else None
+    oldest = "SELECT min(created_at) FROM delivery WHERE state = 'pending' AND sink = ?"
+    found: Micros | None = db.execute(oldest, (sink,)).fetchone()[0]
+    return found
 
 
 def dead(db: sqlite3.Connection) -> dict[str, int]:

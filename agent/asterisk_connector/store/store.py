@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
@@ -311,8 +310,12 @@ class Store:
         return self._read(database.rows_by_table)
 
     def counts(self) -> Counts:
-        """How much there is, at one instant; reads indexes only, but all of each: for now and then (`counter`)."""
-        return self._read(_counts)
+        """How much there is, at one instant; looks at what is open, dead and set aside, however much is owed."""
+        return self._read(lambda db: _at_once(db, _counts))
+
+    def unaccounted(self) -> int:
+        """How far rows and books are apart (`books`); reads all of some indexes: for now and then (`counter`)."""
+        return self._read(lambda db: _at_once(db, books.unaccounted))
 
     def trim(self) -> bool:
         """Lets one bounded piece of what is old go and saves safe positions; true when there may be more to let go."""
@@ -391,28 +394,25 @@ def _sound(directory: Path, notify: Notify, now: Micros) -> tuple[sqlite3.Connec
     raise AssertionError("the second round returns or raises")
 
 
-def _counts(db: sqlite3.Connection) -> Counts:
+def _at_once(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Several questions about one instant."""
     if db.in_transaction:  # the store in memory reads where it writes
-        return _counted(db)
+        return work(db)
     db.execute("BEGIN")
     try:
-        return _counted(db)
+        return work(db)
     finally:
         db.execute("ROLLBACK")
 
 
-def _counted(db: sqlite3.Connection) -> Counts:
+def _counts(db: sqlite3.Connection) -> Counts:
     def one(sql: str) -> int:
         return int(db.execute(sql).fetchone()[0])
 
-    open_calls = one("SELECT count(*) FROM call WHERE state = 'open'")
-    backlog, dead = outbox.backlog(db), outbox.dead(db)
-    deliveries = Counter({sink: owed.pending for sink, owed in backlog.items()}) + Counter(dead)
     return Counts(
-        open_calls=open_calls,
-        backlog=backlog,
-        dead=dead,
-        unaccounted=books.unaccounted(db, open_calls, deliveries),
+        open_calls=one("SELECT count(*) FROM call WHERE state = 'open'"),
+        backlog=outbox.backlog(db),
+        dead=outbox.dead(db),
         set_aside=one("SELECT count(*) FROM set_aside"),
         unlinked_recordings=one("SELECT count(*) FROM recording WHERE call IS NULL"),
         bytes=database.used_bytes(db),

@@ -166,7 +166,7 @@ class Unreadable(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True):
-    """How much there is of everything, for status and metrics. `unaccounted`: see `books`."""
+    """How much there is of everything, for status and metrics."""
 
     open_calls: int
     backlog: dict[str, Backlog]
@@ -174,4 +174,3 @@ class Counts(Struct, frozen=True):
     set_aside: int
     unlinked_recordings: int
     bytes: int
-    unaccounted: int

@@ -210,7 +210,7 @@ class _Report:
             completed=told.completed.total(),
             incomplete=told.incomplete,
             revised=told.revised,
-            unaccounted=counts.unaccounted if counts else None,
+            unaccounted=self._state.unaccounted,
             by_outcome=outcomes,
         )
 
@@ -317,8 +317,8 @@ class _Report:
             yield from self._wrong_with(sink)
         if self._state.blocked:
             yield self._problem("error", "state", "state", "it cannot be written", "host")
-        if self._counts and self._counts.unaccounted:
-            text = f"{self._counts.unaccounted} calls or deliveries are unaccounted for"
+        if self._state.unaccounted:
+            text = f"{self._state.unaccounted} calls or deliveries are unaccounted for"
             yield Problem("state", "error", "bug", text, "please report it: asterisk-connector support", None, 1)
         if self._events is not None and self._events.session == "down":
             yield self._problem("error", "session", "manager session", "there is no session yet", "remote")
