@@ -22,7 +22,7 @@ from tests.kit.agent_process import AgentProcess
 from tests.kit.call_api import Answer, CallApi, Received
 from tests.kit.fake_ami import FakeAmi
 from tests.kit.mock_kafka import MockKafka
-from tests.kit.monitoring import ALERTS, ALERTS_TEST, SCRAPE, alerts, metrics, queries
+from tests.kit.monitoring import ALERTS, ALERTS_TEST, FOLDER, SCRAPE, alerts, metrics, queries
 from tests.kit.prometheus import Prometheus, promtool
 from tests.kit.traffic import NumberedCall
 from tests.kit.wait import until
@@ -129,8 +129,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pbx, Prome
         prometheus.close()
 
 
-def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
+def test_promtool_finds_nothing_wrong_with_rules_and_examples(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", (FOLDER / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.yml").write_text(yaml.safe_dump({"groups": [{"name": "a", "rules": yaml.safe_load(example)}]}))
     with saying_why():
+        assert "SUCCESS" in promtool("check", "config", "--syntax-only", str(SCRAPE))
+        assert "SUCCESS: 1 rules found" in promtool("check", "rules", str(tmp_path / "example.yml"))
         assert f"SUCCESS: {len(alerts())} rules found" in promtool("check", "rules", str(ALERTS))
         assert "SUCCESS" in promtool("test", "rules", str(ALERTS_TEST))
 
