@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
+import socket
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from tests.kit.agent_process import AgentProcess
 from tests.kit.call_api import Answer, CallApi, Received
+from tests.kit.mock_kafka import MockKafka
 from tests.kit.traffic import NumberedCall
 from tests.kit.wait import until
 
@@ -125,3 +129,55 @@ def test_a_recording_and_a_refusal_are_part_of_the_story(tmp_path: Path) -> None
         assert refused.startswith(f"call_api will not take call {call.linkedid}: ")
         assert refused.endswith("[AC-DELIVERY-REFUSED]")
         assert NUMBER not in agent.said
+
+
+class Slammer:
+    """A server that closes every connection at once, and counts them."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        threading.Thread(target=self._slam, daemon=True).start()
+
+    def _slam(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = self._socket.accept()
+                self.accepted += 1
+                link.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def test_an_outage_of_everything_is_one_line_for_each_cause(tmp_path: Path) -> None:
+    ami, database, kafka = Slammer(), Slammer(), MockKafka()
+    kafka.down()
+    with CallApi(Outage()) as api:
+        chosen = settings(
+            tmp_path,
+            api,
+            ami={"port": ami.port, "user": "agent", "secret": "secret"},
+            kafka={"connections": {"main": {"brokers": [kafka.brokers], "reconnect_backoff_max_ms": 200}}},
+            events={"connection": "main", "topic": "events"},
+        )
+        chosen["sources"]["cdr_table"] = {
+            "host": "127.0.0.1",
+            "port": database.port,
+            "user": "reader",
+            "password": "secret",
+            "database": "calls",
+        }
+        with AgentProcess(tmp_path, chosen) as agent:
+            for number in range(20):
+                write(tmp_path, NumberedCall(number))
+            attempts = lambda: min(ami.accepted, database.accepted, len(api.requests))  # noqa: E731
+            until(lambda: attempts() >= 4, 30, f"attempts everywhere:\n{agent.said}")
+            codes = Counter(re.findall(r"\[(AC-[A-Z-]+)\]$", agent.said, re.MULTILINE))
+    for each in (ami, database, kafka):
+        each.close()
+    assert {"AC-SINK-DOWN", "AC-DELIVERY-DEFERRED", "AC-AMI-DOWN", "AC-SOURCE-FAILED"} <= set(codes)
+    assert {code: count for code, count in codes.items() if count > 1} == {}

@@ -75,6 +75,11 @@ def _hidden(text: str) -> str:
     return _NUMBER.sub(lambda found: masked(found[0]), text)
 
 
+def _kind(reason: str) -> str:
+    """The reason without what differs each time: error numbers, ports, sizes."""
+    return re.sub(r"\d+", "#", reason)
+
+
 def _with_hint(text: str, hint: str) -> str:
     return f"{text}. {hint}" if hint else text
 
@@ -86,7 +91,7 @@ def _source_opened(x: n.SourceOpened) -> Sentence:
 def _source_failed(x: n.SourceFailed) -> Sentence:
     text = _with_hint(f"cannot read {x.source}: {x.reason}; trying again in {x.retry_in:.0f} s", x.hint)
     return Sentence(
-        WARNING, text, {"SOURCE": x.source}, f"source-failed:{x.source}:{x.reason}", code="AC-SOURCE-FAILED"
+        WARNING, text, {"SOURCE": x.source}, f"source-failed:{x.source}:{_kind(x.reason)}", code="AC-SOURCE-FAILED"
     )
 
 
@@ -266,7 +271,7 @@ def _worker_failed(x: n.WorkerFailed) -> Sentence:
     text = (
         f"{x.worker} met an error nobody expected ({x.reason}) and starts again in {x.retry_in:.0f} s; please report it"
     )
-    return Sentence(ERROR, text, {"TRACEBACK": trace}, f"worker:{x.worker}:{x.reason}", code="AC-BUG")
+    return Sentence(ERROR, text, {"TRACEBACK": trace}, f"worker:{x.worker}:{_kind(x.reason)}", code="AC-BUG")
 
 
 def _clock_stepped(x: n.ClockStepped) -> Sentence:
@@ -282,12 +287,12 @@ def _ami_connected(x: n.AmiConnected) -> Sentence:
 
 def _ami_lost(x: n.AmiLost) -> Sentence:
     text = f"manager session with {x.peer} is over after {x.lasted:.0f} s: {x.reason}; next try in {x.retry_in:.1f} s"
-    return Sentence(WARNING, text, {"AMI_PEER": x.peer}, f"ami-lost:{x.reason}", code="AC-AMI-LOST")
+    return Sentence(WARNING, text, {"AMI_PEER": x.peer}, f"ami-lost:{_kind(x.reason)}", code="AC-AMI-LOST")
 
 
 def _ami_unavailable(x: n.AmiUnavailable) -> Sentence:
     text = _with_hint(f"no manager session with {x.peer}: {x.reason}; next try in {x.retry_in:.0f} s", x.hint)
-    fields, cause = {"AMI_PEER": x.peer}, f"ami-unavailable:{x.reason}"
+    fields, cause = {"AMI_PEER": x.peer}, f"ami-unavailable:{_kind(x.reason)}"
     if x.hint:
         return Sentence(ERROR, text, fields, cause, "AC-AMI-REFUSED")
     return Sentence(WARNING, text, fields, cause, "AC-AMI-DOWN")
@@ -295,7 +300,7 @@ def _ami_unavailable(x: n.AmiUnavailable) -> Sentence:
 
 def _ami_damaged(x: n.AmiDamaged) -> Sentence:
     text = f"{x.size} bytes of the manager session with {x.peer} were no whole message ({x.reason})"
-    return Sentence(WARNING, text, {"AMI_PEER": x.peer}, f"ami-damaged:{x.reason}", code="AC-AMI-DAMAGED")
+    return Sentence(WARNING, text, {"AMI_PEER": x.peer}, f"ami-damaged:{_kind(x.reason)}", code="AC-AMI-DAMAGED")
 
 
 def _ami_gap(x: n.AmiGap) -> Sentence:
@@ -326,12 +331,14 @@ def _events_dropped(x: n.EventsDropped) -> Sentence:
 
 def _event_refused(x: n.EventRefused) -> Sentence:
     text = f"Kafka topic {x.topic} will never take one {x.type} event of {x.size} bytes: {x.reason}; it is kept apart"
-    return Sentence(ERROR, text, {"KAFKA_TOPIC": x.topic}, f"refused:{x.topic}:{x.reason}", code="AC-EVENT-REFUSED")
+    return Sentence(
+        ERROR, text, {"KAFKA_TOPIC": x.topic}, f"refused:{x.topic}:{_kind(x.reason)}", code="AC-EVENT-REFUSED"
+    )
 
 
 def _publishing_paused(x: n.PublishingPaused) -> Sentence:
     text = _with_hint(f"nothing reaches Kafka topic {x.topic}: {x.reason}; events are kept in the journal", x.hint)
-    fields, cause = {"KAFKA_TOPIC": x.topic}, f"paused:{x.topic}:{x.reason}"
+    fields, cause = {"KAFKA_TOPIC": x.topic}, f"paused:{x.topic}:{_kind(x.reason)}"
     if x.hint:
         return Sentence(ERROR, text, fields, cause, "AC-KAFKA-CONFIG")
     return Sentence(WARNING, text, fields, cause, "AC-KAFKA-DOWN")
@@ -368,7 +375,7 @@ def _control_opened(x: n.ControlOpened) -> Sentence:
 
 def _control_unavailable(x: n.ControlUnavailable) -> Sentence:
     text = f"commands cannot ask this service at {x.path}: {x.reason}; trying again in {x.retry_in:.0f} s"
-    return Sentence(WARNING, _with_hint(text, x.hint), {}, f"control:{x.path}:{x.reason}", "AC-CONTROL-DOWN")
+    return Sentence(WARNING, _with_hint(text, x.hint), {}, f"control:{x.path}:{_kind(x.reason)}", "AC-CONTROL-DOWN")
 
 
 def _outbox_changed(x: n.OutboxChanged) -> Sentence:
@@ -383,7 +390,7 @@ def _http_listening(x: n.HttpListening) -> Sentence:
 
 def _http_unavailable(x: n.HttpUnavailable) -> Sentence:
     text = f"status page and metrics cannot be served at {x.address}: {x.reason}; trying again in {x.retry_in:.0f} s"
-    return Sentence(WARNING, text, {}, f"http:{x.address}:{x.reason}", "AC-HTTP-DOWN")
+    return Sentence(WARNING, text, {}, f"http:{x.address}:{_kind(x.reason)}", "AC-HTTP-DOWN")
 
 
 _TELLINGS: dict[type[Notice], Callable[[Any], Sentence]] = {
