@@ -17,6 +17,7 @@ from tests.kit import captures
 from tests.kit.agent_process import AgentProcess
 from tests.kit.call_api import CallApi
 from tests.kit.pbx_calls import PbxCalls, Writing, judge, no_content_under_two_keys, numbered
+from tests.kit.told import status_of
 from tests.kit.wait import until
 
 
@@ -81,10 +82,18 @@ def test_calls_flow_when_a_database_that_was_down_at_the_start_comes_up(
             running.enter_context(agent)
             agent.wait_said("cannot read cel_table:")
             agent.wait_said("cannot read cdr_table:")
+            told = status_of(agent)
+            assert [(source.state, source.lag_seconds) for source in told.sources] == [("failing", None)] * 2
+            assert {(problem.fault, problem.severity) for problem in told.problems} == {("remote", "error")}
+            assert not told.service.healthy
         reads(agent, 40)
         calls = numbered(0, 30)
         pbx.write(calls)
         judge(api, calls, 20, lambda: agent.said)
+        told = until(lambda: (now := status_of(agent)).service.ready and now, 10, "the agent is ready")
+        assert [(source.state, source.lag_seconds) for source in told.sources] == [("reading", 0.0)] * 2
+        assert all((source.bytes or 0) > 10 * source.rows > 0 for source in told.sources)
+        assert (told.problems, told.calls.unaccounted) == ((), 0)
     assert "Traceback" not in agent.said
 
 
