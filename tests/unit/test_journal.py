@@ -3,13 +3,17 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import re
 import typing
 from pathlib import Path
 
 import pytest
 
 from asterisk_connector import notices
+from asterisk_connector.cli.main import VERBS
 from asterisk_connector.clock import SystemClock
+from asterisk_connector.config.model import Settings
+from asterisk_connector.config.reference import reference
 from asterisk_connector.telemetry.codes import CODES
 from asterisk_connector.telemetry.journal import CALL_LINES, Journal
 from asterisk_connector.telemetry.sentences import DEBUG, INFO, WARNING, Sentence, say
@@ -65,6 +69,18 @@ def test_every_line_of_trouble_has_a_code_that_the_page_explains(
     sentence = say(example(kind, **{name: value for name, value in change.items() if name in names}))
     if sentence is not None and (sentence.code or sentence.priority <= WARNING):
         assert sentence.code in CODES
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_a_code_tells_to_do_can_be_done(code: str) -> None:
+    told = CODES[code]
+    verbs = re.findall(r"`asterisk-connector ([a-z-]+)", told.action)
+    assert [verb for verb in verbs if verb not in VERBS] == []
+    pages = reference()
+    for block, setting in re.findall(r"\b((?:[a-z]+\.)+)([a-z_]+)\b(?!\.conf)", f"{told.meaning} {told.action}"):
+        if block.rstrip(".") in {field.name for field in dataclasses.fields(Settings)} | {"events.journal"}:
+            chapter = pages.partition(f"## `{block.rstrip('.')}`")[2].partition("\n## ")[0]
+            assert f"`{setting}`" in chapter, f"{block}{setting}"
 
 
 def test_every_code_is_in_use() -> None:
