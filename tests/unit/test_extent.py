@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from asterisk_connector.ami.session import Read
 from asterisk_connector.notices import ignore
+from asterisk_connector.sources.base import Extent
 from asterisk_connector.sources.cel_ami import CelAmi
 from asterisk_connector.sources.cel_csv import CelCsvSource
 from asterisk_connector.sources.recordings import RecordingsSource
@@ -132,6 +134,27 @@ def test_events_of_the_manager_wait_until_they_are_kept(clock: FakeClock) -> Non
     source.wake()
     source.read(0)
     assert source.extent()[:4] == (len(body), 0, True, clock.now())
+
+
+def test_a_directory_of_recordings_that_is_closed_to_us_was_not_looked_at(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "monitor").mkdir()
+    search = os.scandir
+
+    def refused(path: str) -> object:
+        raise PermissionError(13, "Permission denied", path)
+
+    source = RecordingsSource("recordings", [tmp_path / "monitor"], notify=ignore, clock=clock)
+    monkeypatch.setattr(os, "scandir", refused)
+    source.open(None)
+    source.read(0)
+    assert source.extent() == Extent()
+    monkeypatch.setattr(os, "scandir", search)
+    source.open(None)
+    source.read(0)
+    assert source.extent().caught_up
+    source.close()
 
 
 def test_a_directory_of_recordings_that_is_not_there_is_named(tmp_path: Path, clock: FakeClock) -> None:

@@ -121,7 +121,8 @@ class RecordingsSource:
             seen = self._finished()
             if seen:
                 return Batch(self.name, seen, self._position())
-            self._looked_at = self._clock.now()
+            if not self._tree.closed:
+                self._looked_at = self._clock.now()
             now = self._clock.monotonic()
             next_due = min((pending.due for pending in self._pending.values()), default=deadline)
             if now >= deadline or self._tree.wait(max(0.0, min(deadline, next_due) - now)):

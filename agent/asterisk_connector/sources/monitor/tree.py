@@ -168,6 +168,11 @@ class Tree:
         """Roots that were not there when they were looked for last; any thread may ask."""
         return [root for root in self._roots if root not in self._identity]
 
+    @property
+    def closed(self) -> bool:
+        """Whether some directory that is there cannot be searched."""
+        return not self._troubled.issubset(self.missing)
+
     def close(self) -> None:
         """Gives the watches back."""
         if self._inotify is not None:
