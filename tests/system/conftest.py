@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,7 +18,12 @@ from tests.kit import host as hosts
 from tests.kit.call_api import CallApi
 from tests.kit.host import Host
 from tests.kit.operator import Operator
-from tests.kit.package import SUITES, built, repacked
+from tests.kit.package import SUITES, build, built, repacked
+
+# What a release of Debian has no say in is shown on one of them, on the other in the long form.
+ON_ONE_RELEASE = pytest.mark.parametrize(
+    "suite", ["bookworm", pytest.param("trixie", marks=pytest.mark.prove)], indirect=True
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,17 +37,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(COLD_START))
 
 
+class Builds(NamedTuple):
+    """The package for each release, as it will be; and built again under another umask, where a test asks for it."""
+
+    first: dict[str, Future[Path]]
+    again: dict[str, Future[Path]]
+
+
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Path]]]:
-    """The package for each release, as it will be there."""
+def builds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builds]:
+    """Made in the background, one maker for each release, while tests run that wait for nothing of it."""
 
     def prepare(suite: str) -> Path:
         package = built(suite, tmp_path_factory.mktemp(suite))
         hosts.root(suite)
         return package
 
+    wanted = any("rebuilt" in getattr(item, "fixturenames", ()) for item in request.session.items)
     with ThreadPoolExecutor(len(SUITES)) as makers:
-        yield {suite: makers.submit(prepare, suite) for suite in SUITES}
+        first = {suite: makers.submit(prepare, suite) for suite in SUITES}
+        folders = {suite: tmp_path_factory.mktemp(f"{suite}-again") for suite in SUITES if wanted}
+        yield Builds(first, {suite: makers.submit(build, suite, into, 0o077) for suite, into in folders.items()})
 
 
 @pytest.fixture(scope="session", params=SUITES)
@@ -51,9 +67,15 @@ def suite(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def package(suite: str, packages: dict[str, Future[Path]]) -> Path:
+def package(suite: str, builds: Builds) -> Path:
     with saying_why():
-        return packages[suite].result()
+        return builds.first[suite].result()
+
+
+@pytest.fixture(scope="session")
+def rebuilt(suite: str, builds: Builds) -> Path:
+    with saying_why():
+        return builds.again[suite].result()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import urllib.request
+
 import pytest
 import yaml
 
@@ -123,6 +126,27 @@ def test_a_recording_that_asterisk_makes_is_seen_from_inside_the_sandbox(running
     as_asterisk = ["runuser", "-u", "asterisk", "--", "sh", "-c"]
     running.host.run(*as_asterisk, f"umask 027; head -c 20000 /dev/zero >{SPOOL}/20261122-120000-1795300000.9.wav")
     until(lambda: "1795300000.9.wav" in running.host.said(NAME, "recordings"), 30, "the recording")
+
+
+def test_root_and_the_group_of_the_service_can_ask_it(running: Operator) -> None:
+    running.host.run(NAME, "status", "--wait", "20")
+    for path, rights in ((f"/run/{NAME}", "750"), (f"/run/{NAME}/control.sock", "660")):
+        assert running.host.said("stat", "--format=%a %U %G", path) == f"{rights} {NAME} {NAME}"
+
+
+def test_its_page_and_metrics_are_served_from_inside_the_sandbox(running: Operator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running.configure(running.settings(http={"listen": f"127.0.0.1:{port}"}))
+    running.host.run("systemctl", "restart", NAME)
+
+    def answer(path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answered:
+            return bytes(answered.read())
+
+    until(lambda: running.host.run(NAME, "status", "--wait", "20"), 30, "it is healthy")
+    assert b"asterisk_connector_build_info" in answer("/metrics")
+    assert b"<html" in answer("/")
 
 
 def test_bash_completes_its_commands(running: Operator) -> None:

@@ -13,6 +13,7 @@ from tests.kit.call_api import Answer, take
 from tests.kit.operator import ETC, STATE, Operator
 from tests.kit.package import NAME, cannot_start, newer_state, repacked
 from tests.kit.wait import until
+from tests.system.conftest import ON_ONE_RELEASE
 
 
 def starts(operator: Operator, since: str) -> list[str]:
@@ -66,6 +67,7 @@ def test_an_upgrade_leaves_down_what_somebody_took_down(running: Operator, packa
         assert running.host.said("systemctl", "is-enabled", NAME) == enabled
 
 
+@ON_ONE_RELEASE
 def test_after_a_release_that_cannot_start_the_one_before_goes_on(
     running: Operator, package: Path, tmp_path: Path
 ) -> None:
@@ -81,6 +83,7 @@ def test_after_a_release_that_cannot_start_the_one_before_goes_on(
     running.arrived(linkedid)
 
 
+@ON_ONE_RELEASE
 def test_a_version_before_goes_on_where_the_state_is_of_the_same_schema(
     running: Operator, next_version: Path, package: Path
 ) -> None:
@@ -93,6 +96,7 @@ def test_a_version_before_goes_on_where_the_state_is_of_the_same_schema(
     assert running.taken() == before + 2
 
 
+@ON_ONE_RELEASE
 def test_a_version_before_refuses_a_newer_state_and_leaves_it_as_it_is(
     running: Operator, package: Path, tmp_path: Path
 ) -> None:
