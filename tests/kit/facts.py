@@ -53,11 +53,14 @@ def well(
     session: bool | None = True,
     on_disk: StateNow | None = None,
     stuck: tuple[str, ...] = (),
+    journal_blocked: bool = False,
 ) -> Snapshot:
     """An agent with one of each part, all well but for what is said otherwise; `session` None: without AMI."""
     extent = source or Extent(1000, 0, caught_up=True, caught_up_at=NOW)
     events = (
-        None if session is None else EventsNow("pbx:5038", session, "events", 5, Waiting(7, 8192, NOW - SECOND), False)
+        None
+        if session is None
+        else EventsNow("pbx:5038", session, "events", 5, Waiting(7, 8192, NOW - SECOND), journal_blocked)
     )
     return Snapshot(
         (SourceNow(FILE, "cel_csv", extent),), (SinkNow("call_api", sink, 2),), events, on_disk or state(), stuck

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from asterisk_connector import notices as n
-from asterisk_connector.snapshot import Snapshot
+from asterisk_connector.snapshot import SinkNow, Snapshot
 from asterisk_connector.sources.base import Extent
 from asterisk_connector.telemetry.report import Process, status
 from asterisk_connector.telemetry.status import Status, decode, encode
@@ -78,7 +78,7 @@ def test_instants_durations_and_sizes_are_written_as_documented(tally: Tally, cl
         (n.StoreBlocked("no space", "df"), well(on_disk=state(blocked=True)), "state", "host", "error"),
         (n.PublishingPaused("t", "no broker", "", 1.0), well(), "publishing", "remote", "warning"),
         (n.PublishingPaused("t", "no topic", "make it", 1.0), well(), "publishing", "configuration", "error"),
-        (n.StoreBlocked("no space", "df", "journal"), well(), "journal", "host", "error"),
+        (n.StoreBlocked("no space", "df", "journal"), well(journal_blocked=True), "journal", "host", "error"),
         (
             n.SourceFailed(FILE, "denied", "", 1.0),
             well(source=Extent(caught_up_at=1)),
@@ -109,9 +109,20 @@ def test_a_part_that_is_well_again_has_no_problem_even_if_nobody_said_so(tally: 
 
 
 def test_a_part_that_is_down_is_a_problem_even_if_nobody_said_why(tally: Tally, clock: FakeClock) -> None:
-    made = told(tally, well(sink="down", session=False, on_disk=state(blocked=True)), clock)
-    assert {problem.part for problem in made.problems} == {"sink call_api", "manager session", "state"}
+    made = told(tally, well(sink="down", session=False, on_disk=state(blocked=True), journal_blocked=True), clock)
+    assert {(problem.part, problem.text) for problem in made.problems} == {
+        ("sink call_api", "it takes no calls"),
+        ("manager session", "there is no session yet"),
+        ("state", "it cannot be written"),
+        ("journal", "it cannot be written"),
+    }
     assert made.service.state == "blocked"
+
+
+def test_a_sink_that_is_down_through_this_host_is_no_explained_outage(tally: Tally, clock: FakeClock) -> None:
+    tally.hear(n.SinkDown("calls_file", "no space left", 1.0))
+    made = told(tally, well()._replace(sinks=(SinkNow("calls_file", "down", 0),)), clock)
+    assert (made.problems[0].fault, made.problems[0].severity, made.service.healthy) == ("host", "error", False)
 
 
 def test_errors_come_before_warnings(tally: Tally, clock: FakeClock) -> None:
@@ -234,6 +245,8 @@ def test_where_nobody_runs_the_state_alone_is_told(clock: FakeClock) -> None:
     made = told(Tally(clock), Snapshot(state=state(counts(pending=5))), clock, process)
     assert (made.service.state, made.service.alive, made.service.ready) == ("down", False, False)
     assert (made.calls.open, made.service.pid, made.events) == (3, None, None)
+    told_of = Snapshot(sinks=(SinkNow("call_api", "down", 0),), state=state(counts(pending=5)))
+    assert told(Tally(clock), told_of, clock, process).problems == ()
 
 
 def test_schema_and_page_are_made_from_the_types() -> None:

@@ -65,6 +65,7 @@ _UNCONFIGURED = Complaint(
     0,
     0,
 )
+_KNOWN_BY_THEIR_PARTS = ("source ", "sink ", "state", "session", "journal")
 
 
 class _Report:
@@ -256,7 +257,7 @@ class _Report:
             in_flight=sink.in_flight,
             oldest_unsent=None if oldest is None else _seconds(max(0, self._now - oldest)),
             latency=Latency(told.latency.quantile(0.5), told.latency.quantile(0.99)),
-            fault=None if sink.state == "up" else about.fault,
+            fault=None if about is _NOBODY else about.fault,
             reason=about.text,
             hint=about.hint,
             since=_at(about.since or None),
@@ -322,17 +323,21 @@ class _Report:
             yield Problem("state", "error", "bug", text, "please report it: asterisk-connector support", None, 1)
         if self._events is not None and self._events.session == "down":
             yield self._problem("error", "session", "manager session", "there is no session yet", "remote")
+        if self._snapshot.events is not None and self._snapshot.events.journal_blocked:
+            yield self._problem("error", "journal", "journal", "it cannot be written", "host")
         for about, known in self._tallied.complaints.items():
-            if not about.startswith(("source ", "sink ", "state", "session")) and known.stands(self._now):
-                ours = about == "journal" or (about == "publishing" and known.fault == "configuration")
+            if not about.startswith(_KNOWN_BY_THEIR_PARTS) and known.stands(self._now):
+                ours = about == "publishing" and known.fault == "configuration"
                 yield self._problem("error" if ours else "warning", about, known.part, known.text)
 
     def _wrong_with(self, sink: SinkStatus) -> Iterator[Problem]:
         name = f"sink {sink.name}"
-        if sink.state != "up":
-            severity: Severity = "error" if sink.state == "paused" else "warning"
+        if sink.state != "up" and self._process.phase != "down":
+            fault = sink.fault or "remote"
+            severity: Severity = "warning" if fault == "remote" else "error"
             count = self._tallied.complaints.get(name, _NOBODY).count
-            yield Problem(name, severity, sink.fault or "remote", sink.reason, sink.hint, sink.since, count)
+            text = sink.reason or "it takes no calls"
+            yield Problem(name, severity, fault, text, sink.hint, sink.since, count)
         if sink.dead:
             text = f"{_many(sink.dead, 'dead letter')}: refused, or not taken in time"
             yield Problem(name, "warning", "remote", text, "asterisk-connector outbox list --dead", None, sink.dead)

@@ -353,7 +353,7 @@ class Tally:
         if "everything" in x.changed:
             self._mend(*self._complaints)
         if "manager" in x.changed:
-            self._mend("session", "publishing", "cel-unseen")
+            self._mend("session", "publishing", "journal", "cel-unseen")
             self._events.publishing_paused = False
 
     def _config_refused(self, x: n.ConfigRefused) -> None:
