@@ -82,7 +82,7 @@ def repacked(package: Path, version: str, into: Path, change: Callable[[Path], N
             change(root)
         release = package.name.partition("-1~")[2]
         made = into / f"{NAME}_{version}-1~{release}"
-        command = ["dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", str(root), str(made)]
+        command = ["dpkg-deb", "-Znone", "--root-owner-group", "--build", str(root), str(made)]
         subprocess.run(command, check=True, capture_output=True)
     return made
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.kit.operator import Operator, version
 from tests.kit.package import KEYRING, NAME, Repository, repacked
+from tests.kit.package import REPOSITORY as PROJECT
+from tests.system.conftest import ON_ONE_RELEASE
 
 SOURCES = f"/etc/apt/sources.list.d/{NAME}.sources"
 # Of our repository alone: a broken one of somebody else's is none of our business.
@@ -37,20 +39,43 @@ def repository(versions: list[Path], tmp_path: Path) -> Iterator[Repository]:
 
 
 @pytest.fixture
-def connected(running: Operator, suite: str, repository: Repository) -> Iterator[Operator]:
-    """An operator whose host knows the repository and its key."""
+def strange(operator: Operator) -> Iterator[Operator]:
+    """At a host that forgets afterwards what it is told of repositories."""
+    yield operator
+    told = f"{SOURCES} {KEYRING} /etc/apt/preferences.d/{NAME} /var/lib/apt/lists/*"
+    operator.host.run("sh", "-c", f"rm -rf {told}; apt-get clean")
+
+
+@pytest.fixture
+def connected(strange: Operator, running: Operator, suite: str, repository: Repository) -> Operator:
+    """At a running host that knows the repository and its key."""
     running.host.file(KEYRING).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(repository.key, running.host.file(KEYRING))
     running.host.file(KEYRING).chmod(0o644)
     running.host.file(SOURCES).write_text(repository.sources(suite))
-    yield running
-    running.host.run(
-        "sh", "-c", f"rm -rf {SOURCES} {KEYRING} /etc/apt/preferences.d/{NAME} /var/lib/apt/lists/*; apt-get clean"
-    )
+    return running
 
 
 def listed(operator: Operator) -> list[str]:
     return [line.split("|")[1].strip() for line in operator.host.said("apt-cache", "madison", NAME).splitlines()]
+
+
+@ON_ONE_RELEASE
+def test_the_words_of_the_readme_install_it(strange: Operator, pbx: Operator, repository: Repository) -> None:
+    """Typed as they are, on a host that has no sudo, no curl and no network but the repository's."""
+    words = (PROJECT / "README.md").read_text().partition("## Install with apt")[2].split("```")[1]
+    words = words.partition("sudo asterisk-connector setup")[0].replace("https://packages.example.org", repository.url)
+    fetch = "import sys, urllib.request; urllib.request.urlretrieve(sys.argv[2], sys.argv[1])"
+    stand_ins = f"""sudo() {{ "$@"; }}; curl() {{ python3 -c '{fetch}' "$2" "$3"; }}"""
+    pbx.host.run("mv", "/etc/apt/sources.list", "/root")
+    try:
+        pbx.host.run("bash", "-ec", f"{stand_ins}\n{words.replace('apt install', 'apt install --yes')}")
+    finally:
+        pbx.host.run("mv", "/root/sources.list", "/etc/apt")
+    assert listed(pbx)[0] == pbx.installed()
+    pbx.host.run("apt", "install", "--yes", "--allow-downgrades", f"{NAME}={version(pbx.package)}")
+    assert pbx.installed() == version(pbx.package)
+    assert pbx.host.said("dpkg", "--verify", NAME) == ""
 
 
 def test_a_host_chooses_from_every_version_ever_published(connected: Operator, versions: list[Path]) -> None:
