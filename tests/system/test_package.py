@@ -134,6 +134,9 @@ def test_it_ships_no_file_that_an_administrator_edits(package: Path, tmp_path: P
 @ON_ONE_RELEASE
 def test_piuparts_finds_nothing_left_behind(package: Path, suite: str) -> None:
     """8.6: installed, removed and purged in a plain root, which is then as it was."""
-    command = ["piuparts", f"--existing-chroot={hosts.root(suite)}", "--no-eatmydata", f"--distribution={suite}"]
+    # debconf of Debian 13 leaves the folder when apt has nothing to ask; piuparts of Debian 12 does not know it yet.
+    ignored = "--ignore-regex=/var/cache/debconf/tmp\\.ci.*"
+    root = f"--existing-chroot={hosts.root(suite)}"
+    command = ["piuparts", root, "--no-eatmydata", f"--distribution={suite}", ignored]
     done = subprocess.run([*command, str(package)], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-2:][0].endswith("PASS: All tests."), done.stdout[-6000:] + done.stderr
