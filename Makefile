@@ -67,6 +67,7 @@ docs: $(READY) ## writes everything in docs/ that is made from code
 	$(BIN)/asterisk-connector config example > docs/config.example.yaml
 	$(BIN)/asterisk-connector config schema > docs/config.schema.json
 	$(BIN)/asterisk-connector config reference > docs/configuration.md
+	$(BIN)/python -m tests.kit.commands_page
 	$(BIN)/python -m tests.kit.document_page
 	$(BIN)/python -m tests.kit.status_page
 	$(BIN)/python -m tests.kit.metrics_page

@@ -68,7 +68,7 @@ def options(command: click.Command, context: click.Context) -> Iterator[str]:
     """Options with their sentence; `--help` is everywhere and told once."""
     for option in command.get_params(context):
         record = option.get_help_record(context)
-        if record is not None and (context.parent is None or "--help" not in record[0]):
+        if record is not None and record[1] and (context.parent is None or "--help" not in record[0]):
             yield from (".TP", f".B {escape(record[0])}", escape(record[1]))
 
 
