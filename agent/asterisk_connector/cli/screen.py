@@ -168,12 +168,12 @@ def _lines(status: Status, rate: Rates | None) -> Iterator[Text]:
         yield _events(status.events, rate)
     yield _line("state", f"{state.directory}, {size(state.bytes)} used, {size(state.free_bytes)} free")
     kept = [
-        f"{count(number)} {words}"
+        f"{words}: {number}"
         for number, words in ((state.set_aside, "rows set aside"), (state.unlinked_recordings, "recordings of no call"))
         if number
     ]
     if status.log_lines_dropped:
-        kept.append(f"{status.log_lines_dropped} lines lost to the journal")
+        kept.append(f"lines the journal did not take: {status.log_lines_dropped}")
     if kept:
         yield _line("kept", ", ".join(kept))
 
