@@ -41,7 +41,7 @@ ROOM = 256 << 20
 
 
 def take(state: Path, version: str, with_state: bool) -> dict[str, object]:
-    """Copies what is there, the state too where asked; what is copied already stays. Says which version is kept."""
+    """Copies what is there, the state too where asked; what is copied already stays. Says which version that was."""
     if not BEFORE.exists():
         fresh = BEFORE.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -51,7 +51,7 @@ def take(state: Path, version: str, with_state: bool) -> dict[str, object]:
         (fresh / "version").write_text(version)
         fresh.rename(BEFORE)
     copied = _copy_state(state) if with_state and state.is_dir() and not (state / "before").exists() else []
-    return {"version": (BEFORE / "version").read_text(), "state": copied}
+    return {"version": (BEFORE / "version").read_text(), "state": copied, "at": int(time.time())}
 
 
 def keep(state: Path, version: str) -> dict[str, object]:
