@@ -25,7 +25,7 @@ from asterisk_connector.telemetry.history import STEP
 from asterisk_connector.telemetry.request import HEAD_ENDS, LONGEST_HEAD, Answer, Request, Unreadable, parse, sentence
 from asterisk_connector.telemetry.site import Site
 
-CPU_SHARE = 0.05
+CPU_SHARE = 0.02
 MOST_CONNECTIONS = 64
 _BURST = 0.2
 _REST = 0.05

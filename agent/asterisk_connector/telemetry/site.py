@@ -34,7 +34,7 @@ _KINDS = {
 _JSON = "application/json"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _AT_MOST_EVERY = 1.0
-_SHARE = 20
+_SHARE = 100
 
 
 class Shared(Generic[T]):
