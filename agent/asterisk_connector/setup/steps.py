@@ -87,7 +87,8 @@ def _mysql(database: Database, tables: list[str], name: str, password: str) -> S
     us = f"'{READER}'@'{'localhost' if database.local else own_address(database.host)}'"
     lines = [f"CREATE USER IF NOT EXISTS {us};", f"ALTER USER {us} IDENTIFIED BY '{password}';"]
     lines += [f"GRANT SELECT ON {_mysql_name(f'{database.name}.{table}')} TO {us};" for table in tables]
-    command = "mysql < {file}" if database.local else f"mysql -h {database.host} -u root -p < {{file}}"
+    port = f" -P {database.port}" if database.port else ""
+    command = "mysql < {file}" if database.local else f"mysql -h {database.host}{port} -u root -p < {{file}}"
     return Step(f"MariaDB/MySQL: an account that may read {_and(tables)}", name, _text(lines), (command,))
 
 
@@ -101,8 +102,9 @@ def _postgresql(database: Database, tables: list[str], name: str, password: str)
         *(f"GRANT USAGE ON SCHEMA {_postgresql_name(schema)} TO {reader};" for schema in schemas),
         *(f"GRANT SELECT ON {_postgresql_name(table)} TO {reader};" for table in tables),
     ]
-    psql = f"psql -v ON_ERROR_STOP=1 {database.name} < {{file}}"
-    command = f"sudo -u postgres {psql}" if database.local else f"{psql.replace('psql', f'psql -h {database.host}', 1)}"
+    port = f" -p {database.port}" if database.port else ""
+    client = f"sudo -u postgres psql{port}" if database.local else f"psql -h {database.host}{port}"
+    command = f"{client} -v ON_ERROR_STOP=1 {database.name} < {{file}}"
     remark = ""
     if not database.local:
         line = f"host {database.name} {READER} {own_address(database.host)}/32 scram-sha-256"
