@@ -188,18 +188,19 @@ class Service:
         )
 
     def _serve_http(self) -> None:
-        """Status page and metrics as the settings want them now."""
+        """Status page and metrics as the settings want them now; where only who may ask changed, it goes on."""
+        settings = self._agent.settings
+        http = settings.http
+        token = None if http.token is None else http.token.reveal()
+        self._site.gate = Gate(token=token, allow=http.allow, names=(*http.names, settings.host, os.uname().nodename))
+        if self._http is not None and self._http.listen == http.listen:
+            return
         if self._http is not None:
             self._http.stop()
             self._http = None
-        settings = self._agent.settings
-        http = settings.http
-        if http.listen == "off":
-            return
-        token = None if http.token is None else http.token.reveal()
-        self._site.gate = Gate(token=token, allow=http.allow, names=(*http.names, settings.host, os.uname().nodename))
-        self._http = HttpServer(http.listen, self._site, clock=self._clock, notify=self._hear)
-        self._http.start()
+        if http.listen != "off":
+            self._http = HttpServer(http.listen, self._site, clock=self._clock, notify=self._hear)
+            self._http.start()
 
     def _stop(self) -> None:
         self._process = replace(self._process, phase="stopping")

@@ -81,7 +81,7 @@ class HttpServer:
 
     def __init__(self, listen: Endpoint, site: Site, *, clock: Clock, notify: Notify) -> None:
         self.site = site
-        self._at = listen
+        self.listen = listen
         self._clock = clock
         self._notify = notify
         self._budget: Budget
@@ -151,25 +151,25 @@ class HttpServer:
         return max(0.0, soonest - now)
 
     def _listen(self, now: float) -> None:
-        six = ":" in self._at.address
+        six = ":" in self.listen.address
         try:
             self._listener = socket.create_server(
-                self._at,
+                self.listen,
                 family=socket.AF_INET6 if six else socket.AF_INET,
                 backlog=_QUEUE,
-                dualstack_ipv6=self._at.address == "::",
+                dualstack_ipv6=self.listen.address == "::",
             )
         except OSError as error:
             self._next_try = now + _RETRY
             reason = error.strerror or str(error)
             if reason != self._told:
                 self._told = reason
-                self._notify(HttpUnavailable(str(self._at), reason, _RETRY))
+                self._notify(HttpUnavailable(str(self.listen), reason, _RETRY))
             return
         self._told = ""
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._notify(HttpListening(str(self._at)))
+        self._notify(HttpListening(str(self.listen)))
 
     def _accept(self) -> None:
         assert self._listener is not None
