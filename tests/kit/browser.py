@@ -57,8 +57,11 @@ class Browser:
         return self.driver.execute_script(source, *arguments)
 
     def text(self, selector: str) -> str:
-        """The text of the first element that fits, as it is shown."""
-        return str(self.script("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
+        """The text of the first element that fits, as it is shown; empty where it is hidden."""
+        shown = (
+            "const found = document.querySelector(arguments[0]); return found?.checkVisibility() ? found.innerText : ''"
+        )
+        return str(self.script(shown, selector))
 
     def asked(self) -> list[str]:
         """Addresses that were asked for since the last time."""
