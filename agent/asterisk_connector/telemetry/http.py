@@ -2,8 +2,8 @@
 
 - Hammering it never slows the data path: its thread takes at most `CPU_SHARE` of one core on average; who asks for more
   waits. Threads of one interpreter share a lock, so it also rests long enough between two bursts.
-- At most `MOST_CONNECTIONS` are open; who comes then takes the place of the one that has been silent longest, so that
-  slow clients cost others nothing. A request must be complete, an answer taken, within seconds.
+- At most `MOST_CONNECTIONS` are open; who comes then takes the place of the one that came first, so that slow and eager
+  clients keep nobody out. A request must be complete, an answer taken, within seconds.
 - A port that cannot be had is told and tried again; it never stops the service. An error in one answer is told, and
   harms nobody else's.
 """
@@ -35,6 +35,7 @@ _ANSWER_WITHIN = 10.0
 _LINGER = 1.0
 _RETRY = 10.0
 _QUEUE = 128
+_ACCEPTED_AT_ONCE = 16
 
 
 class Budget:
@@ -90,7 +91,7 @@ class HttpServer:
         self._selector.register(self._nudge, selectors.EVENT_READ)
         self._listener: socket.socket | None = None
         self._connections: dict[socket.socket, _Connection] = {}
-        """In the order of their last sign of life."""
+        """In the order they came: however eagerly others ask, who has just come is the last to go."""
         self._next_try = 0.0
         self._next_look = 0.0
         self._told = ""
@@ -172,16 +173,18 @@ class HttpServer:
         self._notify(HttpListening(str(self.listen)))
 
     def _accept(self) -> None:
+        """Takes whoever waits, within reason: who comes anew does not wait for those who ask without a pause."""
         assert self._listener is not None
-        if len(self._connections) >= MOST_CONNECTIONS:
-            self._drop(next(iter(self._connections.values())))
-        try:
-            link, peer = self._listener.accept()
-        except OSError:  # gone again, or no file descriptor left: whoever waits is accepted later
-            return
-        link.setblocking(False)
-        self._connections[link] = _Connection(link, peer[0], self._clock.monotonic())
-        self._selector.register(link, selectors.EVENT_READ, link)
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                link, peer = self._listener.accept()
+            except OSError:  # nobody left, or no file descriptor: whoever waits is accepted later
+                return
+            if len(self._connections) >= MOST_CONNECTIONS:
+                self._drop(next(iter(self._connections.values())))
+            link.setblocking(False)
+            self._connections[link] = _Connection(link, peer[0], self._clock.monotonic())
+            self._selector.register(link, selectors.EVENT_READ, link)
 
     def _serve(self, connection: _Connection, events: int) -> None:
         try:
@@ -242,7 +245,6 @@ class HttpServer:
             return
         now = self._clock.monotonic()
         self._selector.modify(connection.link, selectors.EVENT_READ, connection.link)
-        self._connections[connection.link] = self._connections.pop(connection.link)
         connection.deadline = now + _IDLE_FOR
         if connection.last:
             # Closed at once, what the client still sends would make the kernel take the answer back.
