@@ -6,7 +6,7 @@ import sys
 import time
 from importlib import import_module
 
-NAMES = ("assembly", "rows", "delivery_path", "latency", "tables", "idle", "start", "events")
+NAMES = ("assembly", "rows", "delivery_path", "latency", "tables", "idle", "start", "events", "http")
 
 
 PEERS = "peers"

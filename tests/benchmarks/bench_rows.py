@@ -40,7 +40,7 @@ def figures(full: bool) -> Iterator[Figure]:
     yield Figure("  ten times the rows take", cpu / max(small, 0.01), "times the CPU", "9 to 11, or less")
 
 
-def settle(rows: Iterable[bytes], calls: int) -> tuple[float, float]:
+def settle(rows: Iterable[bytes], calls: int, **settings: object) -> tuple[float, float]:
     """Seconds of wall time and of the agent's CPU from the moment the file is there to the last call settled."""
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
@@ -54,6 +54,7 @@ def settle(rows: Iterable[bytes], calls: int) -> tuple[float, float]:
                 "api": {"url": NOBODY},
                 "sources": {"cel_csv": [{"path": str(cel)}]},
                 "calls": {"settle": "0s"},
+                **settings,
             },
         )
         with agent, closing(sqlite3.connect(f"file:{agent.state / 'calls.db'}?mode=ro", uri=True)) as state:
