@@ -39,6 +39,9 @@ POSITIONS = "positions.json"
 ROOM = 256 << 20
 """Bytes that a copy of the state leaves free; the agent itself stops reading when there are 64 MiB."""
 
+ASIDE = 3
+"""Databases of newer versions that are left beside the one in use; the oldest go."""
+
 
 def take(state: Path, version: str, with_state: bool) -> dict[str, object]:
     """Copies what is there, the state too where asked; what is copied already stays. Says which version that was."""
@@ -92,6 +95,9 @@ def _restore_state(state: Path, source: Path) -> dict[str, object]:
             if (state / f"{name}{end}").exists():
                 (state / f"{name}{end}").rename(state / f"{name}.{aside}{end}")
         shutil.copy2(source / name, state / name)
+        for old in sorted(state.glob(f"{name}.newer-*Z"))[:-ASIDE]:
+            for file in state.glob(f"{old.name}*"):
+                file.unlink()
     if "calls.db" in newer and (source / POSITIONS).exists():
         shutil.copy2(source / POSITIONS, state / POSITIONS)
     return {"brought_back": newer, "set_aside": [f"{state / name}.{aside}" for name in newer]}
