@@ -85,12 +85,14 @@ class Fleet:
         with ExitStack() as undone:
             self._key = Path(undone.enter_context(tempfile.TemporaryDirectory(prefix="fleet-"))) / "key"
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._key)], check=True)
-            network = undone.enter_context(self._bridge())
-            self.address = f"{network}.1"
+            prefix = undone.enter_context(self._bridge())
+            self.address = f"{prefix}.1"
             for number, (name, suite) in enumerate(self.suites.items(), 2):
-                self.addresses[name] = f"{network}.{number}"
+                self.addresses[name] = f"{prefix}.{number}"
                 space = undone.enter_context(self._namespace(number, self.addresses[name]))
-                options = [f"--network-namespace-path=/run/netns/{space}", f"--hostname={name}"]
+                # The network is its own, firewall included.
+                network = [f"--network-namespace-path=/run/netns/{space}", "--capability=CAP_NET_ADMIN"]
+                options = [*network, f"--hostname={name}"]
                 machine = undone.enter_context(Host(suite, self._roots[name], options))
                 machine.run("install", "-d", "-m", "0700", "/root/.ssh")
                 machine.file("/root/.ssh/authorized_keys").write_text(self._key.with_suffix(".pub").read_text())
