@@ -8,7 +8,7 @@ FLEET  := .venv-ansible/.ready
 LOCK   := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-fast prove bench deb repo docs lock clean
+.PHONY: help setup demo check test test-fast prove bench deb repo docs pictures lock clean
 
 help:          ## lists these words
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,10 @@ docs: $(READY) ## writes everything in docs/ that is made from code
 	$(BIN)/python -m tests.kit.metrics_page
 	$(BIN)/python -m tests.kit.journal_page
 	$(BIN)/python -m tests.scenarios.score
+
+pictures: $(READY) ## takes the pictures of docs/status-page.md anew, in three minutes; needs root
+	@tests/kit/install-packages --all
+	$(BIN)/python -m tests.kit.page_pictures
 
 lock: $(READY) ## resolves requirements/*.txt anew, with hashes
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt

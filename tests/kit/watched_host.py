@@ -45,6 +45,9 @@ class WatchedHost:
         self.kafka = MockKafka()
         self.kafka.create(TOPIC, 1)
         self.calls = 0
+        secret = home / "ami.secret"
+        secret.touch(0o600)
+        secret.write_text(self.ami.secret)
         self._base = int(time.time()) - 3600
         self._settings: dict[str, Any] = {
             "host": "pbx1.example",
@@ -52,7 +55,7 @@ class WatchedHost:
             "api": {"url": self.api.url},
             "sources": {"cel_csv": [{"path": str(self.cel)}]},
             "calls": {"settle": "200ms"},
-            "ami": {"host": "127.0.0.1", "port": self.ami.port, "user": "agent", "secret": "secret"},
+            "ami": {"host": "127.0.0.1", "port": self.ami.port, "user": "agent", "secret_file": str(secret)},
             "events": {"connection": "main", "topic": TOPIC},
             "kafka": {"connections": {"main": {"brokers": [self.kafka.brokers], "reconnect_backoff_max_ms": 500}}},
             "http": {"listen": f"{address}:{PORT}"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 
 from asterisk_connector.clock import SystemClock
 from asterisk_connector.config.kinds import Endpoint
+from asterisk_connector.config.load import loads
 from asterisk_connector.errors import Transient
 from asterisk_connector.notices import HttpListening, HttpUnavailable, Notice, WorkerFailed
 from asterisk_connector.snapshot import Snapshot
@@ -34,6 +36,7 @@ from tests.kit.clock import FakeClock
 from tests.kit.server import hold_address
 from tests.kit.wait import until
 
+PAGE = Path(__file__).parents[2] / "docs" / "status-page.md"
 TOKEN = "correct horse battery"
 PROCESS = Process(version="1", host="pbx1", directory="/state", config_file="/config.yaml")
 
@@ -321,6 +324,18 @@ def test_signing_in_gives_the_cookie_and_an_address_without_the_token(served: Se
     assert served.ask("/metrics", Authorization=f"Bearer {TOKEN}")[0] == 200
     assert served.ask("/healthz")[0] == 200
     assert served.ask("/page.css")[0] == 200
+
+
+def test_the_settings_that_the_page_shows_open_it_without_a_complaint(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    secret = tmp_path / "http.token"
+    secret.touch(0o600)
+    secret.write_text(TOKEN)
+    rest = "api: {key: k}\nsources: {cel_csv: [{path: /cel.csv}]}\n"
+    loaded = loads(shown.replace("/etc/asterisk-connector/http.token", str(secret)) + rest)
+    assert loaded.findings == []
+    assert loaded.settings is not None
+    assert loaded.settings.http.listen == Endpoint("::", 8000)
 
 
 # The last hour

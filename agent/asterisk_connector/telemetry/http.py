@@ -190,6 +190,8 @@ class HttpServer:
         try:
             if events & selectors.EVENT_WRITE:
                 self._write(connection)
+                if not connection.out:
+                    self._selector.modify(connection.link, selectors.EVENT_READ, connection.link)
             else:
                 self._read(connection)
             while connection.asks:
@@ -214,8 +216,10 @@ class HttpServer:
         head, _, connection.head = connection.head.partition(HEAD_ENDS)
         connection.out = memoryview(self._wire(connection, head))
         connection.deadline = self._clock.monotonic() + _ANSWER_WITHIN
-        self._selector.modify(connection.link, selectors.EVENT_WRITE, connection.link)
-        self._write(connection)
+        with suppress(BlockingIOError):
+            self._write(connection)
+        if connection.out:
+            self._selector.modify(connection.link, selectors.EVENT_WRITE, connection.link)
 
     def _wire(self, connection: _Connection, head: bytes) -> bytes:
         """The bytes that answer a request."""
@@ -244,7 +248,6 @@ class HttpServer:
         if connection.out:
             return
         now = self._clock.monotonic()
-        self._selector.modify(connection.link, selectors.EVENT_READ, connection.link)
         connection.deadline = now + _IDLE_FOR
         if connection.last:
             # Closed at once, what the client still sends would make the kernel take the answer back.

@@ -82,7 +82,7 @@ function showProblems(problems) {
       write(what.lastChild, p.text);
       write(hint, p.hint ? `What to do: ${p.hint}` : "");
       hint.hidden = !p.hint;
-      const who = { configuration: "mended in the configuration", host: "mended on this host", remote: "mended by the other side", bug: "a bug of the agent" };
+      const who = { configuration: "to be mended in the configuration", host: "to be mended on this host", remote: "the other side's to mend", bug: "a bug of the agent" };
       write(when, [p.since && `since ${time(p.since)}`, p.count > 1 && `${count(p.count)} times`, who[p.fault]].filter(Boolean).join(" · "));
     },
   );
