@@ -26,7 +26,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-ETC = Path("/etc/asterisk-connector")
+ROOT = Path("/")
+ETC = ROOT / "etc/asterisk-connector"
 BEFORE = ETC / "before"
 KEPT = (
     "etc/asterisk-connector/config.yaml",
@@ -36,7 +37,7 @@ KEPT = (
 )
 DATABASES = ("calls.db", "ami.db")
 POSITIONS = "positions.json"
-ROOM = 256 << 20
+SPARE = 256 << 20
 """Bytes that a copy of the state leaves free; the agent itself stops reading when there are 64 MiB."""
 
 ASIDE = 3
@@ -49,8 +50,8 @@ def take(state: Path, version: str, with_state: bool) -> dict[str, object]:
         fresh = BEFORE.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700, parents=True)
-        for name in _files(Path("/")):
-            _copy(Path("/", name), fresh / "files" / name)
+        for name in _files(ROOT):
+            _copy(ROOT / name, fresh / "files" / name)
         (fresh / "version").write_text(version)
         fresh.rename(BEFORE)
     copied = _copy_state(state) if with_state and state.is_dir() and not (state / "before").exists() else []
@@ -59,7 +60,7 @@ def take(state: Path, version: str, with_state: bool) -> dict[str, object]:
 
 def keep(state: Path, version: str) -> dict[str, object]:
     """`before` becomes `previous` where version or files are others now; it is forgotten where they are not."""
-    if (BEFORE / "version").read_text() == version and _content(BEFORE / "files") == _content(Path("/")):
+    if (BEFORE / "version").read_text() == version and _content(BEFORE / "files") == _content(ROOT):
         forget(state)
         return {"changed": False}
     shutil.rmtree(ETC / "previous", ignore_errors=True)
@@ -79,10 +80,10 @@ def restore(state: Path, source: str) -> dict[str, object]:
     config = ETC / "config.yaml"
     if config.exists() and config.read_bytes() != _content(wanted).get(KEPT[0]):
         _copy(config, ETC / "config.yaml.rejected")
-    for name in set(_files(Path("/"))) - set(_files(wanted)):
-        Path("/", name).unlink()
+    for name in set(_files(ROOT)) - set(_files(wanted)):
+        (ROOT / name).unlink()
     for name in _files(wanted):
-        _copy(wanted / name, Path("/", name))
+        _copy(wanted / name, ROOT / name)
     with _owner_of(state):
         return _restore_state(state, state / source)
 
@@ -145,9 +146,9 @@ def _copy_state(state: Path) -> list[str]:
     )
     disk = os.statvfs(state)
     free = disk.f_bavail * disk.f_frsize
-    if there and free < size + ROOM:
+    if there and free < size + SPARE:
         raise SystemExit(
-            f"a copy of the state in {state} needs {size >> 20} MiB and leaves {ROOM >> 20} MiB free, but there are"
+            f"a copy of the state in {state} needs {size >> 20} MiB and leaves {SPARE >> 20} MiB free, but there are"
             f" {free >> 20} MiB: make room, or set asterisk_connector_backup_state to false and go without a way back"
         )
     with _owner_of(state):
@@ -183,14 +184,14 @@ def _owner_of(state: Path) -> Iterator[None]:
     if not state.exists():
         yield
         return
-    owner = state.stat()
+    user, group, owner = os.geteuid(), os.getegid(), state.stat()
     os.setegid(owner.st_gid)
     os.seteuid(owner.st_uid)
     try:
         yield
     finally:
-        os.seteuid(0)
-        os.setegid(0)
+        os.seteuid(user)
+        os.setegid(group)
 
 
 def main() -> None:
