@@ -153,14 +153,18 @@ class Fleet:
         """The network of one host, which outlives its boots; yields its name."""
         space = f"{self._bridge_name}-{number}"
         self._run("netns", "add", space)
+        peer = f"{self._bridge_name}p{number}"
         try:
-            peer = f"{self._bridge_name}p{number}"
             self._run("link", "add", peer, "type", "veth", "peer", "name", "host0", "netns", space)
-            self._run("link", "set", peer, "master", self._bridge_name, "up")
-            self._run("-n", space, "link", "set", "lo", "up")
-            self._run("-n", space, "addr", "add", f"{address}/24", "dev", "host0")
-            self._run("-n", space, "link", "set", "host0", "up")
-            yield space
+            try:
+                self._run("link", "set", peer, "master", self._bridge_name, "up")
+                self._run("-n", space, "link", "set", "lo", "up")
+                self._run("-n", space, "addr", "add", f"{address}/24", "dev", "host0")
+                self._run("-n", space, "link", "set", "host0", "up")
+                yield space
+            finally:
+                # With the namespace alone it would go a moment later, and be in the way of the next fleet.
+                self._run("link", "delete", peer)
         finally:
             self._run("netns", "delete", space)
 

@@ -29,6 +29,7 @@ class Writer:
         self._pause = seconds / len(self._rows)
         self._rotate_every = len(self._rows) // (rotations + 1) + 1
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._write, name="cel_custom", daemon=True)
         self.rotated = 0
 
@@ -48,13 +49,18 @@ class Writer:
         """Waits until all is written."""
         self._thread.join()
 
+    def hurry(self) -> None:
+        """Writes what is left at once: every call that began has its end."""
+        self._hurry.set()
+        self._thread.join()
+
     def _write(self) -> None:
         for number, row in enumerate(self._rows, 1):
             with self.path.open("ab") as file:
                 file.write(row)
             if number % self._rotate_every == 0:
                 self._rotate()
-            if self._stop.wait(self._pause):
+            if self._stop.wait(0 if self._hurry.is_set() else self._pause):
                 return
 
     def _rotate(self) -> None:
