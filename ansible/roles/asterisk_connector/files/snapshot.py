@@ -4,8 +4,9 @@
   cut off: it stays, being the last that was known to work.
 - `keep`, when all is well, makes it `previous`, for a rollback by hand, or forgets it where nothing was changed.
 - `restore` brings files back and takes away what was not there; a configuration that is replaced by it stays readable
-  as `config.yaml.rejected`. A database of the state is brought back only where its schema has moved on, so that the
-  version before can read it at all: else all that was read since is in it and stays. The newer one is set aside.
+  as `config.yaml.rejected` until the next is kept. A database of the state is brought back only where its schema has
+  moved on, so that the version before can read it at all: else all that was read since is in it and stays. The newer
+  one is set aside.
 - Files lie below /etc/asterisk-connector, for root alone. The state's copy lies in the state's directory, as its owner,
   who could put links there.
 - SQLite copies a database while the agent goes on writing: its last commit, in one read transaction.
@@ -37,6 +38,7 @@ KEPT = (
 )
 DATABASES = ("calls.db", "ami.db")
 POSITIONS = "positions.json"
+REJECTED = "config.yaml.rejected"
 SPARE = 256 << 20
 """Bytes that a copy of the state leaves free; the agent itself stops reading when there are 64 MiB."""
 
@@ -70,6 +72,7 @@ def keep(state: Path, version: str) -> dict[str, object]:
         if any((copy / name).exists() and _schema(state / name) > _schema(copy / name) for name in DATABASES):
             copy.rename(previous)
         shutil.rmtree(copy, ignore_errors=True)
+    (ETC / REJECTED).unlink(missing_ok=True)
     BEFORE.rename(ETC / "previous")
     return {"changed": True}
 
@@ -79,7 +82,7 @@ def restore(state: Path, source: str) -> dict[str, object]:
     wanted = ETC / source / "files"
     config = ETC / "config.yaml"
     if config.exists() and config.read_bytes() != _content(wanted).get(KEPT[0]):
-        _copy(config, ETC / "config.yaml.rejected")
+        _copy(config, ETC / REJECTED)
     for name in set(_files(ROOT)) - set(_files(wanted)):
         (ROOT / name).unlink()
     for name in _files(wanted):
