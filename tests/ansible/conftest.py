@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from asterisk_connector import __version__
 from tests.conftest import saying_why
 from tests.kit import package
 
 # Versions of the tests: what is there first, an upgrade, one that ends at its start, one that migrates and then ends.
-FIRST, SECOND, BROKEN, MIGRATING = "0.1.0", "0.2.0", "0.3.0", "0.4.0"
+FIRST, SECOND, BROKEN, MIGRATING = __version__, "90.0.0", "91.0.0", "92.0.0"
 
 
 def migrates_and_ends(root: Path) -> None:
