@@ -150,7 +150,9 @@ def test_what_is_meant_must_be_said_exactly(
     ran(capsys, config, "outbox", "retry", *words, code=64)
 
 
-def test_dropping_asks_first_and_is_refused_without_a_terminal(config: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropping_asks_first_and_is_refused_without_a_terminal(
+    config: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     letter = bury(store, 1)
     store.close()
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115 - as a service would run it
