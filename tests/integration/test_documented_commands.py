@@ -106,6 +106,7 @@ def place(agent: SmallAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "etc" / "cel.conf").write_text("[general]\nenable=yes\nevents=ALL\n")
     shutil.copy(CDR_CAPTURE, tmp_path / "cdr.csv")
     (tmp_path / "session.cap").write_bytes(AMI_CAPTURE.read_bytes())
+    (tmp_path / "api.key").write_text("sk_test\n")
     (tmp_path / ".env").write_text("API_KEY=sk_test\nREGION=ca1\n")
     shutil.copy(agent.config, tmp_path / "config.yaml")
     monkeypatch.chdir(tmp_path)
@@ -125,15 +126,17 @@ def filled(command: str, agent: SmallAgent) -> list[str]:
         "FILE…": "Master.csv",
         "CAPTURE": "session.cap",
         "ENV": ".env",
+        "/root/api.key": "api.key",
     }
     command = command.replace("--until WHEN", "--until now").replace("--cdr Master.csv", "--cdr cdr.csv")
     words = [stands_for.get(word, word) for word in shlex.split(command)]
     path = " ".join(words[:2])
     if words in (["calls", "show"], ["outbox", "show"], ["outbox", "retry"], ["outbox", "drop"], ["replay"]):
         words.append({"calls": NumberedCall(0).linkedid, "outbox": letters[-1], "replay": "Master.csv"}[words[0]])
-    if words == ["setup"]:
+    if words[0] == "setup":
         # Asked of a person it ends the same; `--print` writes nothing.
-        words += ["--non-interactive", "--print", "--asterisk-etc", str(Path("etc").absolute())]
+        wanted = [] if {"--json", "--print"} & {*words} else ["--non-interactive", "--print"]
+        words += [*(word for word in wanted if word not in words), "--asterisk-etc", str(Path("etc").absolute())]
     if words == ["completion"]:
         words.append("bash")
     if path == "events preview" and len(words) == 2:
