@@ -87,5 +87,6 @@ def judge(api: CallApi, calls: Sequence[NumberedCall], within: float, said: Call
         assert payload["call_threads_count"] == 11
     keys = {key.split(":")[1] for key in api.accepted}
     assert keys == expected.keys()
-    assert len(api.accepted) == len(expected), "a call was delivered under two keys"
+    twice = [key for key in api.accepted if sum(other.split(":")[1] == key.split(":")[1] for other in api.accepted) > 1]
+    assert not twice, f"calls were delivered under two keys: {sorted(twice)}"
     return sum(api.accepted.values()) - len(api.accepted)
