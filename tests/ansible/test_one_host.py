@@ -94,7 +94,7 @@ def site(release: Releases) -> Iterator[Site]:
         secrets = {"asterisk_connector_secrets": SECRETS}
         playbooks = stack.enter_context(Playbooks({"pbx1": fleet.reached("pbx1")}, variables, secrets))
         first = playbooks.run("deploy", "--diff", "-vvv").succeeded()
-        second = playbooks.run("deploy", "--diff", "-vvv").succeeded()
+        second = playbooks.run("deploy", "--diff").succeeded()
         yield Site(host, playbooks, api, deb, first, second)
 
 
