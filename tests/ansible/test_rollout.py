@@ -127,11 +127,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, release: Releases) -> Iterato
         secrets = {"asterisk_connector_secrets": {"api.key": API_KEY}}
         playbooks = stack.enter_context(Playbooks(hosts, variables, secrets))
         with CallApi(address=fleet.address, port=API_PORT):
-            tried = playbooks.run("deploy", "--check", "--diff", "--limit=pbx1,pbx3")
+            tried = playbooks.run("deploy", "--check", "--diff", "--limit=pbx3")
             bare = [fleet[name].file(f"/usr/bin/{NAME}").exists() for name in fleet]
             assert not any(bare), tried.said
             first = playbooks.run("deploy", "--diff").succeeded()
-            second = playbooks.run("deploy", "--diff", "--limit=pbx1,pbx3").succeeded()
+            second = playbooks.run("deploy", "--diff", "--limit=pbx3").succeeded()
         repository.publish(*(release(suite, SECOND) for suite in ("bookworm", "trixie")))
         fleet.keep()
         yield Site(fleet, playbooks, repository, tried, first, second)
@@ -167,7 +167,7 @@ def test_a_fresh_rollout_puts_every_host_to_work(site: Site, fleet: Fleet, api: 
 
 
 def test_a_second_rollout_changes_nothing(site: Site) -> None:
-    assert {name: recap.changed for name, recap in site.second.recap.items()} == {"pbx1": 0, "pbx3": 0}
+    assert {name: recap.changed for name, recap in site.second.recap.items()} == {"pbx3": 0}
 
 
 def test_no_secret_is_said_or_left_readable(site: Site, fleet: Fleet) -> None:
@@ -194,6 +194,8 @@ def test_an_upgrade_with_calls_flowing_and_a_backlog_loses_none_and_can_be_rolle
     for name in fleet:
         write(fleet[name], owed[name])
     until(lambda: len(api.requests) > 3, 30, "calls that are refused for now")
+    back = time.monotonic() + 30  # in the midst of the rollout
+    api.script = lambda request: Answer(503 if request.at < back else 202)
     pids = {name: show(fleet[name], "MainPID") for name in fleet}
     with ExitStack() as stack:
         writers = [
