@@ -16,21 +16,14 @@ from typing import Any
 import pytest
 
 from tests.faults.test_agent_kill import fill
-from tests.faults.test_relay_kafka import TOPIC, event, journalled, numbers, order_per_key
 from tests.kit.agent_process import AgentProcess
 from tests.kit.fake_ami import FakeAmi
 from tests.kit.mock_kafka import PRODUCE, Message, MockKafka
+from tests.kit.numbered_events import TOPIC, event, journalled, numbers, order_per_key
 from tests.kit.wait import until
 
 STOPPED_WITHIN = 10.0
 HANGUP = "eventfilter(action(exclude),name(Hangup)) ="
-
-
-@pytest.fixture
-def ami() -> Iterator[FakeAmi]:
-    ami = FakeAmi()
-    yield ami
-    ami.close()
 
 
 @pytest.fixture

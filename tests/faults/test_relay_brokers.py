@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,13 @@ import pytest
 
 from asterisk_connector.notices import KafkaSaid
 from asterisk_connector.relay.encode import Encoder
-from tests.faults.test_relay_kafka import TOPIC, event, journalled, numbers, order_per_key
 from tests.kit.agent_process import AgentProcess
 from tests.kit.fake_ami import FakeAmi
 from tests.kit.kafka import Kafka
 from tests.kit.mock_kafka import Message
+from tests.kit.numbered_events import TOPIC, event, journalled, numbers, order_per_key
 from tests.kit.relay import Relay
 from tests.kit.wait import until
-
-
-@pytest.fixture
-def ami() -> Iterator[FakeAmi]:
-    ami = FakeAmi()
-    yield ami
-    ami.close()
 
 
 def consumed(kafka: Kafka, topic: str, at_least: int) -> list[Message]:

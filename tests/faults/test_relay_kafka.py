@@ -12,12 +12,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
 from asterisk_connector.notices import (
@@ -30,44 +28,13 @@ from asterisk_connector.notices import (
     StoreBlocked,
     StoreUnblocked,
 )
-from asterisk_connector.relay.encode import Encoder, Record
+from asterisk_connector.relay.encode import Encoder
 from tests.benchmarks.figure import Process
 from tests.kit.fake_ami import FakeAmi
 from tests.kit.mock_kafka import METADATA, PRODUCE, Message, MockKafka
+from tests.kit.numbered_events import NAMES, TOPIC, event, journalled, numbers, order_per_key
 from tests.kit.relay import Relay
 from tests.kit.wait import until
-
-TOPIC = "asterisk_ami"
-NAMES = ("Newchannel", "Newexten", "VarSet", "DialBegin", "BridgeEnter", "Hangup", "CEL")
-
-
-def event(n: int, size: int = 0) -> bytes:
-    name = NAMES[n % len(NAMES)]
-    lines = [f"Event: {name}", "Privilege: call,all", f"Number: {n}", f"Linkedid: {n % 50}", "Fill: " + "x" * size]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def numbers(messages: list[Message]) -> list[int]:
-    return [int(json.loads(m.value)["Number"]) for m in messages if b'"Number"' in m.value]
-
-
-def order_per_key(messages: list[Message]) -> dict[bytes | None, list[int]]:
-    """Numbers per key in the order of the log, each at its first appearance."""
-    seen: set[int] = set()
-    found: dict[bytes | None, list[int]] = defaultdict(list)
-    for message in sorted(messages, key=lambda m: (m.partition, m.offset)):
-        for n in numbers([message]):
-            if n not in seen:
-                seen.add(n)
-                found[message.key].append(n)
-    return found
-
-
-@pytest.fixture
-def ami() -> Iterator[FakeAmi]:
-    ami = FakeAmi()
-    yield ami
-    ami.close()
 
 
 @pytest.fixture
@@ -163,13 +130,6 @@ def test_24_a_stop_in_a_burst_leaves_every_event_in_kafka_or_in_the_journal(
     messages = kafka.consume(TOPIC, 2000, 60)
     assert set(numbers(messages)) == set(range(2000))
     again.stop()
-
-
-def journalled(path: Path) -> set[int]:
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    packs = [msgspec.msgpack.decode(body, type=list[Record]) for (body,) in database.execute("SELECT events FROM pack")]
-    database.close()
-    return {int(json.loads(e.value)["Number"]) for pack in packs for e in pack if b'"Number"' in e.value}
 
 
 def test_27_killed_with_a_backlog_nothing_that_was_journalled_is_lost(

@@ -14,11 +14,11 @@ from asterisk_connector.control import client
 from asterisk_connector.control.questions import Retry
 from asterisk_connector.telemetry.status import EventsStatus, Status
 from tests.faults.test_agent_events import HANGUP, in_order, settings
-from tests.faults.test_relay_kafka import NAMES, TOPIC, event
 from tests.kit.agent_process import AgentProcess
 from tests.kit.call_api import Answer, CallApi, Received, take
 from tests.kit.fake_ami import FakeAmi
 from tests.kit.mock_kafka import MockKafka
+from tests.kit.numbered_events import NAMES, TOPIC, event
 from tests.kit.told import metrics_of, status_of
 from tests.kit.traffic import NumberedCall
 from tests.kit.wait import until
@@ -203,13 +203,6 @@ def test_a_wrong_key_is_our_configurations_fault_and_ends_with_a_right_one(
     agent.signal(signal.SIGHUP)
     told = wait_told(agent, lambda told: told.service.ready and told.sinks[0].pending == 0)
     assert told.problems == ()
-
-
-@pytest.fixture
-def ami() -> Iterator[FakeAmi]:
-    ami = FakeAmi()
-    yield ami
-    ami.close()
 
 
 @pytest.fixture

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from tests.conftest import saying_why
-from tests.faults.test_relay_kafka import TOPIC, event
 from tests.kit.agent_process import AgentProcess
 from tests.kit.call_api import Answer, CallApi, Received
 from tests.kit.fake_ami import FakeAmi
 from tests.kit.mock_kafka import MockKafka
 from tests.kit.monitoring import ALERTS, ALERTS_TEST, FOLDER, SCRAPE, alerts, metrics, queries
+from tests.kit.numbered_events import TOPIC, event
 from tests.kit.prometheus import Prometheus, promtool
 from tests.kit.traffic import NumberedCall
 from tests.kit.wait import until
@@ -137,6 +138,13 @@ def test_promtool_finds_nothing_wrong_with_rules_and_examples(tmp_path: Path) ->
         assert "SUCCESS: 1 rules found" in promtool("check", "rules", str(tmp_path / "example.yml"))
         assert f"SUCCESS: {len(alerts())} rules found" in promtool("check", "rules", str(ALERTS))
         assert "SUCCESS" in promtool("test", "rules", str(ALERTS_TEST))
+
+
+def test_promtool_has_nothing_to_say_of_what_the_agent_serves(bench: tuple[Pbx, Prometheus]) -> None:
+    pbx, _ = bench
+    served = requests.get(f"http://{pbx.listen}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10)
+    assert "asterisk_connector_ready" in served.text
+    assert promtool("check", "metrics", given=served.text) == ""
 
 
 def test_every_query_of_the_dashboard_has_an_answer(bench: tuple[Pbx, Prometheus]) -> None:

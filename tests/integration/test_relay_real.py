@@ -19,11 +19,12 @@ from asterisk_connector.ami.wire import Debris, Event, Framer
 from asterisk_connector.notices import AmiConnected, AmiDamaged, EventsPublished
 from asterisk_connector.relay.encode import Encoder, Identity
 from tests.benchmarks.relays import captured
-from tests.faults.test_relay_kafka import TOPIC, outage_with_a_kill
+from tests.faults.test_relay_kafka import outage_with_a_kill
 from tests.kit.asterisk import AMI_PORT, Asterisk
 from tests.kit.fake_ami import FakeAmi
 from tests.kit.kafka import Kafka
 from tests.kit.mock_kafka import Message
+from tests.kit.numbered_events import TOPIC
 from tests.kit.office import Office
 from tests.kit.relay import Relay
 from tests.kit.rush import burst

@@ -57,11 +57,6 @@ class Host:
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
-    @property
-    def leader(self) -> int:
-        """Process id, as seen from here, of its PID 1."""
-        return self._leader
-
     def __enter__(self) -> Self:
         self._lay()
         try:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tests.kit.call_api import CallApi, take
+from tests.kit.fleet import CEL, SPOOL
 from tests.kit.host import Host
 from tests.kit.package import NAME
 from tests.kit.traffic import NumberedCall
@@ -22,8 +23,6 @@ from tests.kit.wait import until
 
 ETC = f"/etc/{NAME}"
 STATE = f"/var/lib/{NAME}"
-CEL = "/var/log/asterisk/cel-custom/Master.csv"
-SPOOL = "/var/spool/asterisk/monitor"
 KEY = "sk_" + "a" * 32
 DROP_INS = f"/etc/systemd/system/{NAME}.service.d"
 

@@ -20,9 +20,9 @@ from tests.kit.wait import until
 PORT = 9090
 
 
-def promtool(*words: str) -> str:
-    """What `promtool` says; fails the test when it finds something wrong."""
-    done = subprocess.run([_program("promtool"), *words], capture_output=True, text=True, check=False)
+def promtool(*words: str, given: str = "") -> str:
+    """What `promtool` says, with `given` on its stdin; fails the test when it finds something wrong."""
+    done = subprocess.run([_program("promtool"), *words], input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -31,8 +31,8 @@ from asterisk_connector.demo.kafka import Kafka
 from asterisk_connector.demo.manager import USER, ManagerPort
 from asterisk_connector.demo.proof import Proof, prove
 from asterisk_connector.demo.recording import Player, Start
-from asterisk_connector.demo.story import story
 from asterisk_connector.errors import ConnectorError
+from asterisk_connector.gist import gist
 from asterisk_connector.records import CelEvent
 from asterisk_connector.sources.csv.capture import parse
 from asterisk_connector.telemetry.journal import Journal
@@ -221,7 +221,7 @@ class _Demo:
         ended = max(self._player.last_written.get(linkedid, self._began) for linkedid in call.linkedids)
         after = f"{arrival.at - ended:.1f}s"
         caller = f"{call.caller.number or '?'} {call.caller.name or ''}".strip()
-        cells = [at, after, call.direction or "", caller, call.dialled or "", story(call)]
+        cells = [at, after, call.direction or "", caller, call.dialled or "", gist(call)]
         self._print(cells, "green" if call.talk else "yellow")
 
     def _known(self, linkedid: str) -> Call | None:

@@ -54,9 +54,7 @@ class Redaction:
 
     def settings(self, text: str) -> str:
         """A file of settings, of ours or of Asterisk's: also without the values of everything named like a secret."""
-        for written in (_LINE, _INLINE):
-            text = written.sub(lambda match: match["head"] + _hidden(match), text)
-        return self.text(text)
+        return self.text(without_secrets(text))
 
     def document(self, value: Any) -> Any:
         """What JSON says, its texts redacted."""
@@ -69,6 +67,13 @@ class Redaction:
                 return [self.document(inner) for inner in value]
             case _:
                 return value
+
+
+def without_secrets(settings: str) -> str:
+    """A file of settings without the values of everything named like a secret."""
+    for written in (_LINE, _INLINE):
+        settings = written.sub(lambda match: match["head"] + _hidden(match), settings)
+    return settings
 
 
 def of_settings(settings: Settings) -> Redaction:

@@ -21,6 +21,7 @@ from typing import Literal
 import click
 
 from asterisk_connector.cli.configuration import config_option
+from asterisk_connector.cli.redaction import without_secrets
 from asterisk_connector.errors import Misconfigured
 from asterisk_connector.setup import install
 from asterisk_connector.setup.files import Files
@@ -216,7 +217,7 @@ def _kept(config_file: Path, text: str, ask: bool, force: bool) -> bool:
         return False
     if old == text:
         return True
-    click.echo(install.difference(old, text, config_file), nl=False)
+    click.echo(install.difference(without_secrets(old), without_secrets(text), config_file), nl=False)
     if ask:
         return not click.confirm(f"Replace {config_file}? The old one is kept beside it.", default=False)
     hint = "--force replaces it and keeps the old one beside it; --print only shows the new one"

@@ -13,8 +13,8 @@ from typing import Any
 
 from asterisk_connector.call import Call, decode, document, rfc3339
 from asterisk_connector.control import questions as q
-from asterisk_connector.demo.story import story
 from asterisk_connector.errors import NotRunning
+from asterisk_connector.gist import gist
 from asterisk_connector.records import Record
 from asterisk_connector.store.store import Store
 from asterisk_connector.store.words import DeadLetter, KnownCall, Letter
@@ -116,7 +116,7 @@ def _calls(store: Store, found: Iterable[KnownCall]) -> Iterator[Row]:
             "call_id": known.call_id if told is None else told.call_id,
             "began": rfc3339(known.opened_at if told is None else told.started_at),
             "settled_at": known.settled_at,
-            "story": "" if told is None else story(told),
+            "story": "" if told is None else gist(told),
             "document": None if told is None else document(told),
         }
 

@@ -1,4 +1,4 @@
-"""A call in half a sentence, for people who watch."""
+"""A call in half a sentence, for people who watch. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from asterisk_connector.call import Call
 
 
-def story(call: Call) -> str:
+def gist(call: Call) -> str:
     """`answered by 101, attended transfer to 102, 4.0 s talk`."""
     return ", ".join(_parts(call)) or "nothing known"
 
