@@ -201,6 +201,25 @@ def test_a_host_without_asterisk_is_told_what_to_say(tmp_path: Path) -> None:
     assert "--asterisk-etc" in told.value.hint
 
 
+def test_a_directory_named_from_here_is_found_like_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "asterisk.conf").write_text("[directories]\nastlogdir => log\nastspooldir => /spool\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["setup", "--print", "--asterisk-etc", "etc"]) == 0
+
+
+def test_a_directory_of_asterisks_that_is_not_absolute_is_named_and_not_used(tmp_path: Path) -> None:
+    (tmp_path / "etc" / "asterisk").mkdir(parents=True)
+    conf = tmp_path / "etc" / "asterisk" / "asterisk.conf"
+    conf.write_text("[directories]\nastlogdir => log\nastmoddir => modules\nastspooldir => /spool\n")
+    here = look(Files(tmp_path))
+    assert (here.log, here.spool) == (Path("/var/log/asterisk"), Path("/spool"))
+    assert [remark for remark in here.remarks if "astlogdir" in remark or "astmoddir" in remark] == [
+        "asterisk.conf has astlogdir => log, which is no absolute path: the default is taken for it",
+        "asterisk.conf has astmoddir => modules, which is no absolute path: the default is taken for it",
+    ]
+
+
 # -- what is written --------------------------------------------------------------------------------------------------
 
 

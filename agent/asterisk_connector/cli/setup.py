@@ -92,7 +92,9 @@ def setup(
     Ends with 0 when the configuration was written or kept, whatever the check of it says; else with 78.
     """
     ask = not (non_interactive or only_print or as_json)
-    found = look(Files(root.absolute()), asterisk_etc)
+    # A name without `/` begins here; in a root of Asterisk's own it begins there.
+    here = Path.cwd() if root == Path("/") else Path("/")
+    found = look(Files(root.absolute()), None if asterisk_etc is None else here / asterisk_etc)
     wishes = Wishes(
         region=region or "us1",
         url=api_url,

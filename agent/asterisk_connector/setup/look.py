@@ -34,7 +34,8 @@ def look(files: Files, etc: Path | None = None) -> Found:
         raise Misconfigured(
             f"no Asterisk is configured in {where}", "name the directory of asterisk.conf: --asterisk-etc DIRECTORY"
         )
-    directories = _directories(files, etc)
+    remarks: list[str] = []
+    directories = _directories(files, etc, remarks)
     databases = Databases(files, etc)
     modules = _Modules(files, etc, directories.get("astmoddir", ""))
     log = Path(directories.get("astlogdir", "/var/log/asterisk"))
@@ -60,18 +61,26 @@ def look(files: Files, etc: Path | None = None) -> Found:
         cdr=_cdr(files, etc, log, tuple(cdr_tables), modules),
         manager=_manager(files, etc),
         recordings=tuple(_recordings(files, etc, spool)),
-        remarks=(*databases.remarks, *modules.remarks),
+        remarks=(*remarks, *databases.remarks, *modules.remarks),
         unread=files.unread,
     )
 
 
-def _directories(files: Files, etc: Path) -> Mapping[str, str]:
-    """`[directories]` of asterisk.conf; as a template, `(!)`, it does not count but shows what was compiled in."""
+def _directories(files: Files, etc: Path, remarks: list[str]) -> Mapping[str, str]:
+    """`[directories]` of asterisk.conf; as a template, `(!)`, it does not count but shows what was compiled in.
+
+    What is no absolute path does not count either, with a remark: where Asterisk takes it from is its own affair.
+    """
     found = options(files.conf(etc / "asterisk.conf"), "directories")
     if etc != ETC[0] and not found and etc.parts[-2:] == ("etc", "asterisk"):
         prefix = etc.parent.parent
         return {"astlogdir": str(prefix / "var/log/asterisk"), "astspooldir": str(prefix / "var/spool/asterisk")}
-    return found
+    remarks += [
+        f"asterisk.conf has {name} => {value}, which is no absolute path: the default is taken for it"
+        for name, value in found.items()
+        if not value.startswith("/")
+    ]
+    return {name: value for name, value in found.items() if value.startswith("/")}
 
 
 def _freepbx(files: Files) -> Mapping[str, str]:
