@@ -172,10 +172,11 @@ class Agent:
         """What everything is now; any thread may ask, as often as it likes."""
         if not self._running:
             return Snapshot()
+        manager = self._manager  # a reload may take it away meanwhile
         return Snapshot(
             sources=tuple(_source_now(reader.source) for reader in list(self._readers.values())),
             sinks=tuple(SinkNow(n, c.state, c.in_flight) for n, c in list(self._couriers.items())),
-            events=None if self._manager is None else self._manager.now(),
+            events=None if manager is None else manager.now(),
             state=self._state_now(),
             stuck=self.stuck,
         )
@@ -186,8 +187,10 @@ class Agent:
         return StateNow(str(directory), _free_bytes(directory), self.store.blocked, *counted)
 
     def _workers(self) -> list[Worker]:
-        manager = [] if self._manager is None else self._manager.workers
-        return [*(reader.worker for reader in self._readers.values()), *manager, self.assembler.worker, self._keeper]
+        manager = self._manager  # whoever asks for the status is another thread than the one that reloads
+        passing_on = [] if manager is None else manager.workers
+        readers = [reader.worker for reader in list(self._readers.values())]
+        return [*readers, *passing_on, self.assembler.worker, self._keeper]
 
     def _start_courier(self, sink: Sink) -> None:
         policy = parts.courier_policy(self.settings, sink.name)
