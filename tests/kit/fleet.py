@@ -42,6 +42,8 @@ APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get install -qq --yes --download-only {ON_
 for service in mariadb postgresql; do
   chroot "$1" systemctl --quiet disable $service 2>/dev/null || true
 done
+# Debian takes another port where the machine that builds this has a PostgreSQL of its own at work.
+sed -i 's/^port = .*/port = 5432/' "$1"/etc/postgresql/*/main/postgresql.conf 2>/dev/null || true
 """
 
 
