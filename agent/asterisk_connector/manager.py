@@ -55,6 +55,8 @@ class Manager:
         """Ends within about `deadline` seconds; what was read is in the journal then."""
         self._reading.stop()
         self._reading.join(deadline / 2)
+        if self.relay is not None:
+            self.relay.publisher.retire()
         for worker in self._passing_on:
             worker.stop()
         if self.relay is not None:

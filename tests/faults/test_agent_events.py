@@ -182,6 +182,22 @@ def test_a_reload_changes_the_filters_and_what_was_read_before_is_kept(
     assert sorted(numbers(messages)) == [n for n in range(140) if n < 70 or b"Event: Hangup" not in event(n)]
 
 
+def test_a_reload_while_the_topic_is_still_asked_for_sends_nothing_twice(
+    ami: FakeAmi, kafka: MockKafka, start: Start
+) -> None:
+    kafka.down()
+    agent = start()
+    say(ami, 0, 70)
+    waits_in(agent, 70)
+    agent.configure(settings(ami, kafka, events={"filters": [HANGUP]}))
+    agent.signal(signal.SIGHUP)
+    agent.wait_said("restarted: manager")
+    kafka.up()
+    kafka.consume(TOPIC, 70)
+    until(lambda: not journalled(agent.state / "ami.db"), 20, "an empty journal")
+    assert sorted(numbers(kafka.consume(TOPIC, 70))) == list(range(70))
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -89,6 +89,7 @@ class Publisher:
         self._identities: dict[int, Identity] = {}
         self._paused_since: float | None = None
         self._told: dict[str, float] = {}
+        self._retired = False
 
     @property
     def in_flight(self) -> int:
@@ -97,6 +98,10 @@ class Publisher:
 
     def wake(self) -> None:
         self._woken.set()
+
+    def retire(self) -> None:
+        """Nothing more is handed over: what waits is for the next publisher, even while this one asks for its topic."""
+        self._retired = True
 
     def round(self) -> None:
         """Hands over what fits, takes delivery reports, or waits a while for either."""
@@ -158,7 +163,7 @@ class Publisher:
 
     def _hand_over(self) -> int:
         sent = 0
-        while self._failure is None:
+        while self._failure is None and not self._retired:
             if self._pack is None:
                 if self._full:
                     break
