@@ -227,7 +227,7 @@ def test_events_are_told_as_kafka_counted_them_through_outage_kill_and_gap(
 
     passed = say(0, 300)
     assert 0 < passed < 300
-    told = wait_events(agent, lambda told: told.delivered == passed)
+    told = wait_events(agent, lambda told: (told.read, told.delivered) == (300, passed))
     assert (told.read, told.filtered, told.journalled) == (300, 300 - passed, passed)
     assert status_of(agent).service.ready
     assert len(kafka.consume(TOPIC, passed)) == passed
